@@ -1,0 +1,8 @@
+//! The control process of Greyhound: TCP 1723, PPP, authentication, configuration, console.
+
+#![forbid(unsafe_code)]
+
+pub mod console;
+pub mod model;
+pub mod ppp;
+pub mod pptp;

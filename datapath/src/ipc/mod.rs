@@ -1,0 +1,248 @@
+//! What control and datapath say to each other: one message a datagram over a Unix
+//! SOCK_SEQPACKET socket, encoded by postcard, in order, versioned by [`VERSION`].
+//!
+//! The datapath listens; it outlives the control process. On [`Request::Hello`] it answers with
+//! what it holds, so that a control process that comes back knows every session still forwarded.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CallId, PeerCallId, SessionId, WorkerId};
+use crate::mppe::Parameters;
+use crate::stats::{SessionCounters, WorkerCounters};
+
+pub mod seqpacket;
+
+/// Changes whenever a message changes; both ends must have the same.
+pub const VERSION: u16 = 1;
+
+/// The largest encoded message. A PPP frame is at most 1500 bytes; `Hello` with every session held
+/// is the largest and is cut into several [`Event::Held`].
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+
+/// The two ends of a call, which is what a GRE frame is matched by (RFC 2637 §4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// Our address: destination of the frames that arrive.
+    pub ours: Ipv4Addr,
+    /// The peer's address.
+    pub peer: Ipv4Addr,
+    /// Our call id.
+    pub call_id: CallId,
+    /// The peer's call id.
+    pub peer_call_id: PeerCallId,
+}
+
+/// What LCP agreed on, as far as the frames we send and the echoes we answer go (RFC 1661 §6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkOptions {
+    /// Leave out FF 03 (the peer accepted Address-and-Control-Field-Compression).
+    pub acfc: bool,
+    /// One-byte protocol numbers (the peer accepted Protocol-Field-Compression).
+    pub pfc: bool,
+    /// Our magic number, put into Echo-Replies; 0 if none was negotiated.
+    pub magic: u32,
+    /// LCP is Opened: the datapath answers Echo-Requests itself.
+    pub opened: bool,
+}
+
+/// The interface that carries a session's packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The name an operator sees, at most 127 bytes, e.g. `<pptp-MT-User>`. The kernel's name is
+    /// the same where 15 bytes hold it; else a shortened one, and this is its altname.
+    pub name: String,
+    /// Our address inside the tunnel.
+    pub address: Ipv4Addr,
+    /// The peer's address inside the tunnel.
+    pub peer: Ipv4Addr,
+    /// Bytes of the largest packet we may send.
+    pub mtu: u16,
+    /// Drop and count packets from the peer whose source is not `peer`. Set by a server, which
+    /// gave that address; not by a client, behind whose peer lies a whole network.
+    pub check_source: bool,
+}
+
+/// From control to datapath.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The first message of a connection; answered by [`Event::Hello`] and [`Event::Held`].
+    Hello {
+        /// The sender's [`VERSION`].
+        version: u16,
+    },
+    /// Begin to receive the frames of a call. Answered by [`Event::Failed`] if that cannot be.
+    Install {
+        /// A session that is not in use.
+        session: SessionId,
+        /// Its frames.
+        tunnel: Tunnel,
+    },
+    /// What LCP agreed on; may come again when LCP renegotiates.
+    SetLink {
+        /// The session.
+        session: SessionId,
+        /// What holds from the next frame on.
+        link: LinkOptions,
+    },
+    /// What CCP agreed on, each direction by itself; `None` is no encryption.
+    SetMppe {
+        /// The session.
+        session: SessionId,
+        /// For what the peer sends.
+        rx: Option<Parameters>,
+        /// For what we send.
+        tx: Option<Parameters>,
+    },
+    /// Create and raise the session's interface; answered by [`Event::Attached`] or `Failed`.
+    Attach {
+        /// The session.
+        session: SessionId,
+        /// What it should be.
+        interface: Interface,
+    },
+    /// Take the session's interface away; the session stays.
+    Detach {
+        /// The session.
+        session: SessionId,
+    },
+    /// Send a PPP control frame, unencrypted.
+    Send {
+        /// The session.
+        session: SessionId,
+        /// The PPP protocol number, e.g. 0xC021.
+        protocol: u16,
+        /// The information field.
+        payload: Vec<u8>,
+    },
+    /// Read a session's counters; answered by [`Event::Counters`].
+    Read {
+        /// The session.
+        session: SessionId,
+    },
+    /// Remove a session and its interface; answered by [`Event::Removed`].
+    Remove {
+        /// The session.
+        session: SessionId,
+    },
+    /// Read what the workers and the XDP program counted; answered by [`Event::Totals`].
+    ReadTotals,
+}
+
+/// A session that the datapath holds from before this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The session.
+    pub session: SessionId,
+    /// Its frames.
+    pub tunnel: Tunnel,
+}
+
+/// How frames reach a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IoMode {
+    /// AF_XDP below the stack, by the driver's own XDP.
+    Native,
+    /// AF_XDP with the generic (SKB) XDP hook.
+    Skb,
+    /// The raw protocol-47 socket only.
+    Raw,
+}
+
+impl fmt::Display for IoMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Skb => "skb",
+            Self::Raw => "raw",
+        })
+    }
+}
+
+/// What one worker is and has counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerTotals {
+    /// Which worker.
+    pub worker: WorkerId,
+    /// The core it is pinned to.
+    pub core: u16,
+    /// Sessions it holds.
+    pub sessions: u32,
+    /// What it moved.
+    pub counters: WorkerCounters,
+    /// What it dropped, by [`crate::stats::DropReason::name`]; zeroes left out.
+    pub drops: Vec<(String, u64)>,
+}
+
+/// From datapath to control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The answer to [`Request::Hello`].
+    Hello {
+        /// The sender's [`VERSION`]; if it differs, nothing else is understood.
+        version: u16,
+        /// The interface that GRE goes out and comes in through.
+        uplink: String,
+        /// MTU of that interface, in bytes.
+        uplink_mtu: u16,
+        /// How its frames are moved.
+        io: IoMode,
+        /// How many workers there are.
+        workers: u16,
+    },
+    /// Some of what the datapath holds; the last one after a Hello has `last` set.
+    Held {
+        /// Sessions.
+        sessions: Vec<Held>,
+        /// No more follow.
+        last: bool,
+    },
+    /// A PPP frame that is control's business: any protocol but an established network one.
+    Frame {
+        /// The session.
+        session: SessionId,
+        /// The PPP protocol number.
+        protocol: u16,
+        /// The information field.
+        payload: Vec<u8>,
+    },
+    /// The session's interface is up.
+    Attached {
+        /// The session.
+        session: SessionId,
+        /// The kernel's name of the interface.
+        kernel_name: String,
+        /// The kernel's index of the interface.
+        ifindex: u32,
+    },
+    /// A request could not be carried out; the session is as it was.
+    Failed {
+        /// The session.
+        session: SessionId,
+        /// What was asked and why it failed, as one line.
+        reason: String,
+    },
+    /// The answer to [`Request::Read`].
+    Counters {
+        /// The session.
+        session: SessionId,
+        /// What it has moved.
+        counters: SessionCounters,
+    },
+    /// The session is gone, its interface too or about to.
+    Removed {
+        /// The session.
+        session: SessionId,
+        /// What it moved in all.
+        counters: SessionCounters,
+    },
+    /// The answer to [`Request::ReadTotals`].
+    Totals {
+        /// Each worker.
+        workers: Vec<WorkerTotals>,
+        /// The XDP program's counters by name; empty in raw mode.
+        xdp: Vec<(String, u64)>,
+    },
+}

@@ -1,0 +1,3 @@
+//! The datapath process.
+
+fn main() {}

@@ -1,0 +1,36 @@
+//! MPPE (RFC 3078) with the keys of RFC 3079.
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// How many bits of a session key are secret (RFC 3078 §2.1, the S, M and L bits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Strength {
+    /// L: 40 bits; the first 3 of 8 key bytes are D1 26 9E.
+    Bits40,
+    /// M: 56 bits; the first of 8 key bytes is D1.
+    Bits56,
+    /// S: 128 bits; 16 key bytes.
+    Bits128,
+}
+
+/// One direction's start key (RFC 3079 §2.3, §3.3): 16 bytes, of which 40 and 56 bit use 8.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub struct StartKey(pub [u8; 16]);
+
+/// What CCP agreed on for one direction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// The start key.
+    pub start_key: StartKey,
+    /// Bits of the session keys.
+    pub strength: Strength,
+    /// A new session key for each packet (RFC 3078 §6); else after 256 packets.
+    pub stateless: bool,
+}
+
+impl std::fmt::Debug for StartKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StartKey(..)")
+    }
+}
