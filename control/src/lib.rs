@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cause;
 pub mod console;
+pub mod entropy;
 pub mod model;
 pub mod ppp;
 pub mod pptp;

@@ -1,0 +1,102 @@
+//! Why a session ended: one enum, from which the log, `print` and later RADIUS take their words.
+
+use std::fmt;
+
+/// Why a session ended. The first cause stays; what follows from it does not replace it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The peer ended it: LCP Terminate-Request, Call-Clear-Request, Stop-Control-Connection.
+    PeerRequest,
+    /// The control connection was reset or closed without a word.
+    HungUp,
+    /// Echo-Requests went unanswered.
+    PeerNotResponding,
+    /// No data for the idle timeout.
+    IdleTimeout,
+    /// The session timeout passed.
+    SessionTimeout,
+    /// The operator removed it.
+    AdministratorRequest,
+    /// This program stops.
+    Reboot,
+    /// The two ends do not have the same MPPE keys.
+    KeysDisagree,
+    /// The datapath or the kernel failed.
+    PortError,
+    /// No address could be found for the peer.
+    NoRemoteAddress,
+    /// Every network protocol was refused or closed.
+    NoNetworkProtocols,
+    /// Encryption is required and the peer refused it.
+    EncryptionNotNegotiated,
+    /// The two ends found no authentication method both allow.
+    NoCommonAuthentication,
+    /// The peer did not prove who it is.
+    AuthenticationFailed,
+    /// The server did not accept us, or did not prove that it knows our password.
+    FailedToAuthenticateOurselves,
+    /// LCP did not open: no answer to Configure-Request, or no agreement.
+    LcpFailed,
+    /// The peer said nothing where it should have, in the time it had.
+    Timeout,
+    /// The peer broke the protocol of the control connection.
+    ProtocolError,
+    /// The server refused the call.
+    CallRefused,
+    /// The other end could not be reached.
+    ConnectFailed,
+}
+
+impl Cause {
+    /// The number and name of RouterOS's `last-disconnect-reason`, which are RADIUS's.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::PeerRequest => "peer-request",
+            Self::HungUp | Self::PeerNotResponding | Self::Timeout | Self::ConnectFailed => {
+                "hung-up"
+            }
+            Self::IdleTimeout => "idle-timeout",
+            Self::SessionTimeout => "session-timeout",
+            Self::AdministratorRequest => "reset",
+            Self::Reboot => "reboot",
+            Self::KeysDisagree | Self::PortError => "port-error",
+            Self::NoRemoteAddress
+            | Self::NoNetworkProtocols
+            | Self::LcpFailed
+            | Self::ProtocolError
+            | Self::CallRefused => "nas-error",
+            Self::EncryptionNotNegotiated
+            | Self::NoCommonAuthentication
+            | Self::AuthenticationFailed
+            | Self::FailedToAuthenticateOurselves => "nas-request",
+        }
+    }
+}
+
+/// What stands behind `terminating... - ` in the log.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PeerRequest | Self::HungUp => "hungup",
+            Self::PeerNotResponding => "peer is not responding",
+            Self::IdleTimeout => "idle timeout",
+            Self::SessionTimeout => "session timeout",
+            Self::AdministratorRequest => "administrator request",
+            Self::Reboot => "reboot",
+            Self::KeysDisagree => "MPPE keys disagree",
+            Self::PortError => "datapath failed",
+            Self::NoRemoteAddress => "could not determine remote address",
+            Self::NoNetworkProtocols => "no network protocols running",
+            Self::EncryptionNotNegotiated => "encryption not negotiated",
+            Self::NoCommonAuthentication => "no common authentication method",
+            Self::AuthenticationFailed => "authentication failed",
+            Self::FailedToAuthenticateOurselves => "failed to authenticate ourselves to peer",
+            Self::LcpFailed => "LCP not negotiated",
+            Self::Timeout => "timeout",
+            Self::ProtocolError => "protocol error",
+            Self::CallRefused => "call refused",
+            Self::ConnectFailed => "could not connect",
+        })
+    }
+}

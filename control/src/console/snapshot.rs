@@ -1,0 +1,90 @@
+//! What `print` looks at: the running state, copied at one moment.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use greyhound_datapath::ipc::{IoMode, WorkerTotals};
+use greyhound_datapath::stats::SessionCounters;
+
+/// The running state at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Sessions of the server, in the order they came.
+    pub server_sessions: Vec<ServerSession>,
+    /// Configured clients, in the order of the configuration.
+    pub clients: Vec<ClientState>,
+    /// The datapath, if it is connected.
+    pub datapath: Option<DatapathState>,
+}
+
+/// One session of the server: a row of `/interface pptp-server` and of `/ppp active`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSession {
+    /// Interface name, `<pptp-USER>`.
+    pub name: String,
+    /// The kernel's name of the interface.
+    pub kernel_name: String,
+    /// The login.
+    pub user: String,
+    /// Effective MTU in bytes.
+    pub mtu: u16,
+    /// The peer's MRU as negotiated.
+    pub mru: u16,
+    /// Where the client connects from: `client-address` and `caller-id`.
+    pub client_address: Ipv4Addr,
+    /// Its address inside the tunnel.
+    pub address: Ipv4Addr,
+    /// Since the network came up.
+    pub uptime: Duration,
+    /// `MPPE128 stateless`, or empty.
+    pub encoding: String,
+    /// `session-id`.
+    pub session_id: u32,
+    /// What it moved.
+    pub counters: SessionCounters,
+}
+
+/// One `/interface pptp-client` at work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientState {
+    /// Interface name.
+    pub name: String,
+    /// `disabled`, `initializing`, `connecting`, `authenticated`, `connected`, `terminating`.
+    pub status: &'static str,
+    /// While connected.
+    pub connected: Option<ClientConnected>,
+}
+
+/// What a connected client has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConnected {
+    /// The kernel's name of the interface.
+    pub kernel_name: String,
+    /// Since the network came up.
+    pub uptime: Duration,
+    /// `MPPE128 stateless`, or empty.
+    pub encoding: String,
+    /// Effective MTU in bytes.
+    pub mtu: u16,
+    /// Our MRU in bytes.
+    pub mru: u16,
+    /// Our address inside the tunnel.
+    pub local_address: Ipv4Addr,
+    /// The server's address inside the tunnel.
+    pub remote_address: Ipv4Addr,
+    /// What it moved.
+    pub counters: SessionCounters,
+}
+
+/// The datapath process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatapathState {
+    /// The interface GRE goes through.
+    pub uplink: String,
+    /// How its frames move.
+    pub io: IoMode,
+    /// Each worker.
+    pub workers: Vec<WorkerTotals>,
+    /// The XDP program's counters.
+    pub xdp: Vec<(String, u64)>,
+}
