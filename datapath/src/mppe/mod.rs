@@ -1,7 +1,18 @@
-//! MPPE (RFC 3078) with the keys of RFC 3079.
+//! MPPE (RFC 3078) with the keys of RFC 3079, in stateless mode.
+//!
+//! A [`Chain`] is one direction's session keys, an [`Engine`] computes them and applies RC4, many
+//! packets at a time, and a [`Receiver`] decides which key an arriving frame is for.
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+pub mod chain;
+pub mod engine;
+pub mod receiver;
+
+pub use chain::{Chain, SessionKey};
+pub use engine::{Engine, Job, Portable};
+pub use receiver::Receiver;
 
 /// How many bits of a session key are secret (RFC 3078 §2.1, the S, M and L bits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +23,26 @@ pub enum Strength {
     Bits56,
     /// S: 128 bits; 16 key bytes.
     Bits128,
+}
+
+impl Strength {
+    /// How many bytes of a start key or session key are used.
+    #[must_use]
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::Bits40 | Self::Bits56 => 8,
+            Self::Bits128 => 16,
+        }
+    }
+
+    /// Overwrites the key bytes that are not secret (RFC 3079 §3.2).
+    pub fn reduce(self, key: &mut [u8; 16]) {
+        match self {
+            Self::Bits40 => key[..3].copy_from_slice(&[0xD1, 0x26, 0x9E]),
+            Self::Bits56 => key[0] = 0xD1,
+            Self::Bits128 => {}
+        }
+    }
 }
 
 /// One direction's start key (RFC 3079 §2.3, §3.3): 16 bytes, of which 40 and 56 bit use 8.
