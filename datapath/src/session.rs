@@ -1,1 +1,344 @@
-//! Sessions.
+//! One session: bytes in, bytes out. Nothing here does I/O, reads a clock, or allocates per packet.
+//!
+//! A frame that arrives goes through three phases, so that a worker can decrypt many at once:
+//! [`Session::open`] parses the outside and finds the key, the caller decrypts (see
+//! [`crate::mppe::Engine::crypt`]), [`Session::accept`] judges what came out. Sequence window and
+//! key chain move in the last phase only. Once what the peer sends is encrypted, they move on
+//! frames whose plain text is a valid IP packet; an unencrypted control frame then still moves the
+//! window, by a bounded jump, but the encrypted ones do not depend on the window.
+//!
+//! A packet to send is sealed, then encrypted by the caller in the same way.
+
+use std::net::Ipv4Addr;
+use std::ops::Range;
+use std::time::Instant;
+
+use send::Sender;
+
+use crate::ipc::{LinkOptions, Tunnel};
+use crate::mppe::receiver::Place;
+use crate::mppe::{Chain, Engine, Parameters, Receiver, SessionKey};
+use crate::seq::SeqWindow;
+use crate::stats::{DropReason, SessionCounters};
+use crate::wire::{SeqNum, gre, lcp, mppe, ppp};
+
+mod receive;
+mod send;
+
+/// How many bytes [`Session::seal`] and [`Session::control`] put in front of what they carry, at
+/// most: GRE, PPP and MPPE headers and the inner protocol number.
+pub const MAX_OVERHEAD: usize =
+    gre::MAX_HEADER_LEN + ppp::MAX_HEADER_LEN + mppe::HEADER_LEN + INNER_PROTOCOL_LEN;
+
+/// How far an unencrypted frame may be ahead of all others once MPPE is on.
+pub const MAX_UNENCRYPTED_JUMP: u32 = 4096;
+
+/// Bytes of the protocol number inside an encrypted frame.
+const INNER_PROTOCOL_LEN: usize = 2;
+
+/// MPPE with a key change after 256 packets was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stateful MPPE is not supported")]
+pub struct StatefulMppe;
+
+/// What a session may carry once it has an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InnerAddress {
+    /// The peer's address inside the tunnel.
+    pub peer: Ipv4Addr,
+    /// Drop packets from the peer whose source is not `peer`.
+    pub check_source: bool,
+    /// Bytes of the largest packet that may be sent.
+    pub mtu: u16,
+}
+
+/// What a frame is from the outside. Ranges count from the beginning of the GRE header.
+#[derive(Debug)]
+pub enum Opened {
+    /// An acknowledgement and nothing else: done.
+    Ack,
+    /// Not encrypted: goes straight to [`Session::accept`].
+    Plain(Ticket),
+    /// Encrypted: `data` is to be decrypted with `key` first.
+    Sealed {
+        /// For [`Session::accept`].
+        ticket: Ticket,
+        /// The key of this packet.
+        key: SessionKey,
+        /// The encrypted bytes.
+        data: Range<usize>,
+    },
+}
+
+/// What [`Session::accept`] has to know of the frame from [`Session::open`].
+#[derive(Debug)]
+pub struct Ticket {
+    seq: SeqNum,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Plain {
+        protocol: u16,
+        information: Range<usize>,
+    },
+    Sealed {
+        place: Place,
+        data: Range<usize>,
+        /// Which receiver the place is of.
+        generation: u32,
+    },
+}
+
+/// What a frame carries. Ranges count from the beginning of the GRE header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// A whole IP packet, padding cut off.
+    Ip(Range<usize>),
+    /// A frame that is the control process's business.
+    Control {
+        /// The PPP protocol number.
+        protocol: u16,
+        /// The information field, padding included.
+        information: Range<usize>,
+    },
+    /// An LCP Echo-Request, for [`Session::echo_reply`].
+    EchoRequest(Range<usize>),
+}
+
+/// A frame to send.
+#[derive(Debug)]
+pub struct Sealed {
+    /// Its length.
+    pub len: usize,
+    /// What is still to be encrypted, and with which key.
+    pub encrypt: Option<(SessionKey, Range<usize>)>,
+}
+
+/// One session's state, owned by one worker.
+#[derive(Debug)]
+pub struct Session {
+    tunnel: Tunnel,
+    link: LinkOptions,
+    interface: Option<InnerAddress>,
+    rx: Option<Receiver>,
+    tx: Option<Sender>,
+    /// Counts the receivers there were.
+    generation: u32,
+    window: SeqWindow,
+    /// Frames received since the last acknowledgement was sent.
+    ack_owed: u32,
+    /// The number of the next frame we send.
+    next_seq: SeqNum,
+    /// The highest number of ours that the peer has acknowledged.
+    acknowledged: Option<SeqNum>,
+    counters: SessionCounters,
+}
+
+impl Session {
+    /// A session at its beginning: no frame seen, LCP not opened, not encrypted, no interface.
+    #[must_use]
+    pub fn new(tunnel: Tunnel) -> Self {
+        Self {
+            tunnel,
+            link: LinkOptions::default(),
+            interface: None,
+            rx: None,
+            tx: None,
+            generation: 0,
+            window: SeqWindow::default(),
+            ack_owed: 0,
+            next_seq: SeqNum::FIRST,
+            acknowledged: None,
+            counters: SessionCounters::default(),
+        }
+    }
+
+    /// Takes over what LCP agreed on.
+    pub fn set_link(&mut self, link: LinkOptions) {
+        self.link = link;
+    }
+
+    /// Takes over what CCP agreed on. A direction whose parameters are as they were goes on where
+    /// it is; to begin it anew, as CCP does when it opens again, switch it off in between.
+    ///
+    /// # Errors
+    /// One of the two is not stateless. Then nothing changes.
+    pub fn set_mppe(
+        &mut self,
+        rx: Option<&Parameters>,
+        tx: Option<&Parameters>,
+    ) -> Result<(), StatefulMppe> {
+        if [rx, tx].into_iter().flatten().any(|mppe| !mppe.stateless) {
+            return Err(StatefulMppe);
+        }
+        if self.rx.as_ref().map(Receiver::parameters) != rx {
+            self.rx = rx.cloned().map(Receiver::new);
+            self.generation = self.generation.wrapping_add(1);
+        }
+        if self.tx.as_ref().map(|sender| &sender.parameters) != tx {
+            self.tx = tx.cloned().map(Sender::new);
+        }
+        Ok(())
+    }
+
+    /// Says what network packets may pass; none do without an interface.
+    pub fn set_interface(&mut self, interface: Option<InnerAddress>) {
+        self.interface = interface;
+    }
+
+    /// Phase one of receiving: looks at the outside of a frame and finds its key. `gre` is what the
+    /// IP packet carries, padding included.
+    ///
+    /// Frames of one burst may all be opened before the first is accepted, as long as a burst has
+    /// no more than [`crate::mppe::chain::AHEAD`] of them.
+    ///
+    /// # Errors
+    /// Why the frame was dropped.
+    pub fn open<E: Engine + ?Sized>(
+        &mut self,
+        engine: &mut E,
+        gre: &[u8],
+        now: Instant,
+    ) -> Result<Opened, DropReason> {
+        let outcome = self.open_uncounted(engine, gre, now);
+        self.count(outcome)
+    }
+
+    /// Phase three of receiving: judges the frame that `ticket` was given for, by now decrypted.
+    ///
+    /// # Errors
+    /// Why the frame was dropped.
+    pub fn accept(&mut self, ticket: Ticket, gre: &[u8]) -> Result<Inner, DropReason> {
+        let outcome = match ticket.content {
+            Content::Plain {
+                protocol,
+                information,
+            } => self.accept_plain(ticket.seq, protocol, information, gre),
+            Content::Sealed {
+                place,
+                data,
+                generation,
+            } => self.accept_sealed(ticket.seq, &place, data, generation, gre),
+        };
+        self.count(outcome)
+    }
+
+    /// Writes the frame that carries an IP packet into `out`, which the caller then encrypts where
+    /// [`Sealed::encrypt`] says so.
+    ///
+    /// # Errors
+    /// Why the packet was dropped; [`DropReason::TooBig`] also if `out` cannot hold the frame,
+    /// which has at most [`MAX_OVERHEAD`] bytes more than the packet.
+    pub fn seal<E: Engine + ?Sized>(
+        &mut self,
+        engine: &mut E,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<Sealed, DropReason> {
+        let outcome = self.seal_uncounted(engine, packet, out);
+        self.count(outcome)
+    }
+
+    /// Writes a frame that carries a control packet, never encrypted, into `out`; returns its
+    /// length.
+    ///
+    /// # Errors
+    /// [`DropReason::TooBig`]: `out` cannot hold the frame, which has at most [`MAX_OVERHEAD`]
+    /// bytes more than the payload.
+    pub fn control(
+        &mut self,
+        protocol: u16,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, DropReason> {
+        let outcome = self
+            .begin_frame(self.control_header(protocol), payload.len(), out)
+            .map(|body| {
+                out[body.clone()].copy_from_slice(payload);
+                body.end
+            });
+        self.count(outcome)
+    }
+
+    /// Writes the answer to an LCP Echo-Request, which is what [`Inner::EchoRequest`] points at,
+    /// into `out`; returns its length.
+    ///
+    /// # Errors
+    /// [`DropReason::TruncatedPpp`]: `request` is not a request. [`DropReason::TooBig`]: `out`
+    /// cannot hold the answer.
+    pub fn echo_reply(&mut self, request: &[u8], out: &mut [u8]) -> Result<usize, DropReason> {
+        let outcome = self.echo_reply_uncounted(request, out);
+        self.count(outcome)
+    }
+
+    /// Writes an acknowledgement without payload into `out`, if one is owed; returns its length.
+    pub fn lone_ack(&mut self, out: &mut [u8]) -> Option<usize> {
+        let header = gre::Repr {
+            call_id: self.tunnel.peer_call_id.0,
+            payload_len: 0,
+            seq: None,
+            ack: Some(self.owed_ack()?),
+        };
+        let out = out.get_mut(..header.buffer_len())?;
+        header.emit(&mut gre::Packet::new_unchecked(&mut *out));
+        self.ack_owed = 0;
+        Some(out.len())
+    }
+
+    /// The key chains, of the two directions, with fewer than `ready` keys made ready: for a worker
+    /// that lets its engine step those of many sessions at once, each by one key.
+    pub fn short_chains(&mut self, ready: u64) -> impl Iterator<Item = &mut Chain> {
+        let rx = self.rx.as_mut().map(Receiver::chain_mut);
+        let tx = self.tx.as_mut().map(|sender| &mut sender.chain);
+        rx.into_iter()
+            .chain(tx)
+            .filter(move |chain| chain.ready() < ready && chain.has_room())
+    }
+
+    /// The two ends of the call.
+    #[must_use]
+    pub const fn tunnel(&self) -> &Tunnel {
+        &self.tunnel
+    }
+
+    /// What the session has moved.
+    #[must_use]
+    pub fn counters(&self) -> SessionCounters {
+        SessionCounters {
+            rx_lost: self.window.lost(),
+            ..self.counters
+        }
+    }
+
+    /// How many frames were received since the last acknowledgement was sent.
+    #[must_use]
+    pub const fn ack_owed(&self) -> u32 {
+        self.ack_owed
+    }
+
+    /// How many of the frames sent the peer has not acknowledged. Nothing waits for it: a peer's
+    /// receive window (pptp-linux says 3) is no measure of what it can take.
+    #[must_use]
+    pub fn unacknowledged(&self) -> u32 {
+        let from = self.acknowledged.map_or(SeqNum::FIRST, |seq| seq + 1);
+        (self.next_seq - from).unsigned_abs()
+    }
+
+    fn count<T>(&mut self, outcome: Result<T, DropReason>) -> Result<T, DropReason> {
+        if outcome.is_err() {
+            self.counters.dropped += 1;
+        }
+        outcome
+    }
+}
+
+fn parse_echo_request(packet: &[u8]) -> Option<lcp::Repr<'_>> {
+    lcp::Repr::parse(&lcp::Packet::new_unchecked(packet))
+        .ok()
+        .filter(|echo| echo.code == lcp::Code::EchoRequest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! What arrives: [`Session::open`] and [`Session::accept`], behind their signatures.
+
+use std::net::Ipv4Addr;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::{Content, Inner, MAX_UNENCRYPTED_JUMP, Opened, Session, Ticket, parse_echo_request};
+use crate::mppe::Engine;
+use crate::mppe::receiver::Place;
+use crate::seq::Order;
+use crate::stats::DropReason;
+use crate::wire::ppp::protocol;
+use crate::wire::{SeqNum, gre, ipv4, ipv6, mppe, ppp};
+
+impl Session {
+    pub(super) fn open_uncounted<E: Engine + ?Sized>(
+        &mut self,
+        engine: &mut E,
+        gre: &[u8],
+        now: Instant,
+    ) -> Result<Opened, DropReason> {
+        let packet = gre::Packet::new_unchecked(gre);
+        if packet.check_len().is_err() {
+            let cut_off = gre.len() < 4 || packet.is_enhanced();
+            return Err(if cut_off {
+                DropReason::TruncatedGre
+            } else {
+                DropReason::BadGre
+            });
+        }
+        if packet.call_id() != self.tunnel.call_id.0 {
+            return Err(DropReason::UnknownCall);
+        }
+        if let Some(ack) = packet.ack() {
+            self.handle_ack(ack);
+        }
+        let Some(seq) = packet.seq() else {
+            if packet.payload_len() > 0 {
+                return Err(DropReason::MissingSeq);
+            }
+            if packet.ack().is_none() {
+                return Err(DropReason::BadGre);
+            }
+            self.counters.rx_frames += 1;
+            return Ok(Opened::Ack);
+        };
+        let frame =
+            ppp::Packet::new_checked(packet.payload()).map_err(|_| DropReason::TruncatedPpp)?;
+        let end = packet.header_len() + packet.payload().len();
+        let information = end - frame.information().len()..end;
+        if frame.protocol() == protocol::COMPRESSED {
+            return self.open_sealed(engine, seq, frame.information(), information, now);
+        }
+        self.check_plain(seq)?;
+        if self.rx.is_some() && is_network(frame.protocol()) {
+            return Err(DropReason::NotEncrypted);
+        }
+        Ok(Opened::Plain(Ticket {
+            seq,
+            content: Content::Plain {
+                protocol: frame.protocol(),
+                information,
+            },
+        }))
+    }
+
+    fn open_sealed<E: Engine + ?Sized>(
+        &mut self,
+        engine: &mut E,
+        seq: SeqNum,
+        information: &[u8],
+        at: Range<usize>,
+        now: Instant,
+    ) -> Result<Opened, DropReason> {
+        let rx = self.rx.as_mut().ok_or(DropReason::MppeNotUp)?;
+        let packet =
+            mppe::Packet::new_checked(information).map_err(|_| DropReason::TruncatedPpp)?;
+        if !packet.is_encrypted() || !packet.is_flushed() {
+            return Err(DropReason::BadMppeHeader);
+        }
+        let place = rx.locate(seq, packet.coherency())?;
+        let key = rx.key(engine, &place, now)?;
+        let data = at.start + mppe::HEADER_LEN..at.end;
+        Ok(Opened::Sealed {
+            ticket: Ticket {
+                seq,
+                content: Content::Sealed {
+                    place,
+                    data: data.clone(),
+                    generation: self.generation,
+                },
+            },
+            key,
+            data,
+        })
+    }
+
+    pub(super) fn accept_plain(
+        &mut self,
+        seq: SeqNum,
+        number: u16,
+        information: Range<usize>,
+        gre: &[u8],
+    ) -> Result<Inner, DropReason> {
+        let bytes = gre
+            .get(information.clone())
+            .ok_or(DropReason::TruncatedPpp)?;
+        let order = self.check_plain(seq)?;
+        let packet = match number {
+            protocol::IPV4 | protocol::IPV6 => Some(
+                IpPacket::parse(number, bytes, information.start).ok_or(DropReason::BadInnerIp)?,
+            ),
+            _ => None,
+        };
+        self.window.commit(seq)?;
+        self.note_received();
+        if let (Some(rx), Order::New { .. }) = (&mut self.rx, order) {
+            rx.note_unencrypted();
+        }
+        match packet {
+            Some(packet) => self.admit(packet, order),
+            None if number == protocol::LCP && self.answers_echo(bytes) => {
+                Ok(Inner::EchoRequest(information))
+            }
+            None => Ok(Inner::Control {
+                protocol: number,
+                information,
+            }),
+        }
+    }
+
+    pub(super) fn accept_sealed(
+        &mut self,
+        seq: SeqNum,
+        place: &Place,
+        data: Range<usize>,
+        generation: u32,
+        gre: &[u8],
+    ) -> Result<Inner, DropReason> {
+        let rx = match &mut self.rx {
+            Some(rx) if generation == self.generation => rx,
+            _ => return Err(DropReason::StaleKey),
+        };
+        let Some(packet) = IpPacket::parse_decrypted(gre, data) else {
+            rx.refuse(place);
+            return Err(DropReason::Undecryptable);
+        };
+        let order = rx.confirm(place)?;
+        // The key chain says what is new; the window, which unencrypted frames move too, follows.
+        if self.window.commit(seq).is_err() && matches!(order, Order::New { .. }) {
+            self.window.restart(seq);
+        }
+        self.note_received();
+        self.admit(packet, order)
+    }
+
+    /// What still can keep a valid packet from the interface.
+    fn admit(&mut self, packet: IpPacket, order: Order) -> Result<Inner, DropReason> {
+        let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
+        let source = packet.source.ok_or(DropReason::ProtocolNotUp)?;
+        if interface.check_source && source != interface.peer {
+            return Err(DropReason::SpoofedSource);
+        }
+        self.counters.rx_packets += 1;
+        self.counters.rx_bytes += packet.at.len() as u64;
+        if order == Order::Late {
+            self.counters.rx_late += 1;
+        }
+        Ok(Inner::Ip(packet.at))
+    }
+
+    /// Where an unencrypted frame stands. Without encryption a peer is believed whatever it skips,
+    /// or a long loss would be the end; with it, anybody's guess at a number must be a good one.
+    fn check_plain(&self, seq: SeqNum) -> Result<Order, DropReason> {
+        let order = self.window.check(seq)?;
+        match order {
+            Order::New { skipped } if self.rx.is_some() && skipped >= MAX_UNENCRYPTED_JUMP => {
+                Err(DropReason::FutureSeq)
+            }
+            Order::New { .. } | Order::Late => Ok(order),
+        }
+    }
+
+    fn note_received(&mut self) {
+        self.counters.rx_frames += 1;
+        self.ack_owed = self.ack_owed.saturating_add(1);
+    }
+
+    /// The peer acknowledges all up to `ack`; only what was sent can be, and never less than before.
+    fn handle_ack(&mut self, ack: SeqNum) {
+        let sent = ack < self.next_seq;
+        if sent && self.acknowledged.is_none_or(|before| ack > before) {
+            self.acknowledged = Some(ack);
+        }
+    }
+
+    /// Whether an LCP packet is a request that [`Self::echo_reply`] can answer. A request under our
+    /// own magic number came from ourselves: a loop, which LCP has to see (RFC 1661 §5.8).
+    fn answers_echo(&self, packet: &[u8]) -> bool {
+        let ours = self.link.magic;
+        self.link.opened
+            && parse_echo_request(packet)
+                .is_some_and(|request| request.magic == 0 || request.magic != ours)
+    }
+}
+
+/// A valid IP packet in a frame.
+struct IpPacket {
+    at: Range<usize>,
+    /// Its source, if it is IPv4.
+    source: Option<Ipv4Addr>,
+}
+
+impl IpPacket {
+    /// Looks for the packet that `number` promises in `bytes`, which begin at `offset`.
+    fn parse(number: u16, bytes: &[u8], offset: usize) -> Option<Self> {
+        let (len, source) = match number {
+            protocol::IPV4 => {
+                let packet = ipv4::Packet::new_checked(bytes).ok()?;
+                if !packet.verify_checksum() {
+                    return None;
+                }
+                (packet.total_len(), Some(packet.source()))
+            }
+            protocol::IPV6 => (ipv6::Packet::new_checked(bytes).ok()?.total_len(), None),
+            _ => return None,
+        };
+        Some(Self {
+            at: offset..offset + len,
+            source,
+        })
+    }
+
+    /// Looks for a protocol number and its packet in the decrypted part of a frame. RFC 3078 §3
+    /// encrypts network packets only, so anything else is what a wrong key gives.
+    fn parse_decrypted(gre: &[u8], data: Range<usize>) -> Option<Self> {
+        let frame = ppp::Packet::new_checked(gre.get(data.clone())?).ok()?;
+        if frame.has_address_control() {
+            return None;
+        }
+        let offset = data.start + frame.header_len();
+        Self::parse(frame.protocol(), frame.information(), offset)
+    }
+}
+
+const fn is_network(number: u16) -> bool {
+    matches!(number, protocol::IPV4 | protocol::IPV6)
+}

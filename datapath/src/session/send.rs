@@ -1,0 +1,160 @@
+//! What is sent: headers, acknowledgements, and the keys of encrypted packets.
+
+use std::ops::Range;
+
+use super::{INNER_PROTOCOL_LEN, Sealed, Session, parse_echo_request};
+use crate::mppe::{Chain, Engine, Parameters, SessionKey, chain};
+use crate::stats::DropReason;
+use crate::wire::ppp::protocol;
+use crate::wire::{SeqNum, gre, lcp, mppe, ppp};
+
+/// The sending end of one direction's encryption.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) parameters: Parameters,
+    pub(super) chain: Chain,
+}
+
+impl Sender {
+    pub(super) fn new(parameters: Parameters) -> Self {
+        Self {
+            chain: Chain::for_sending(parameters.start_key.clone(), parameters.strength),
+            parameters,
+        }
+    }
+
+    /// Position and key of the next packet; they stay the same until the position is marked used.
+    fn next_key<E: Engine + ?Sized>(&mut self, engine: &mut E) -> Option<(u64, SessionKey)> {
+        let position = self.chain.used() + 1;
+        while self.chain.head() < position {
+            engine.step(&mut [&mut self.chain]);
+        }
+        Some((position, self.chain.key(position)?))
+    }
+}
+
+impl Session {
+    pub(super) fn seal_uncounted<E: Engine + ?Sized>(
+        &mut self,
+        engine: &mut E,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<Sealed, DropReason> {
+        let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
+        if packet.len() > usize::from(interface.mtu) {
+            return Err(DropReason::TooBig);
+        }
+        match packet.first().map(|first| first >> 4) {
+            Some(4) => {}
+            Some(6) => return Err(DropReason::ProtocolNotUp),
+            _ => return Err(DropReason::BadInnerIp),
+        }
+        let sealed = if self.tx.is_some() {
+            self.seal_encrypted(engine, packet, out)?
+        } else {
+            let body = self.begin_frame(self.header(protocol::IPV4), packet.len(), out)?;
+            out[body.clone()].copy_from_slice(packet);
+            Sealed {
+                len: body.end,
+                encrypt: None,
+            }
+        };
+        self.counters.tx_packets += 1;
+        self.counters.tx_bytes += packet.len() as u64;
+        Ok(sealed)
+    }
+
+    fn seal_encrypted<E: Engine + ?Sized>(
+        &mut self,
+        engine: &mut E,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Result<Sealed, DropReason> {
+        let tx = self.tx.as_mut().ok_or(DropReason::MppeNotUp)?;
+        let (position, key) = tx.next_key(engine).ok_or(DropReason::StaleKey)?;
+        let len = mppe::HEADER_LEN + INNER_PROTOCOL_LEN + packet.len();
+        let body = self.begin_frame(self.header(protocol::COMPRESSED), len, out)?;
+        if let Some(tx) = &mut self.tx {
+            tx.chain.mark_used(position);
+        }
+        let (header, data) = out[body.clone()].split_at_mut(mppe::HEADER_LEN);
+        mppe::Repr::stateless(chain::coherency_of(position))
+            .emit(&mut mppe::Packet::new_unchecked(header));
+        // Interop: pppd on Linux writes the inner protocol number with two bytes even where PFC was
+        // agreed on, so that is what every peer is known to read.
+        data[..INNER_PROTOCOL_LEN].copy_from_slice(&protocol::IPV4.to_be_bytes());
+        data[INNER_PROTOCOL_LEN..].copy_from_slice(packet);
+        Ok(Sealed {
+            len: body.end,
+            encrypt: Some((key, body.start + mppe::HEADER_LEN..body.end)),
+        })
+    }
+
+    pub(super) fn echo_reply_uncounted(
+        &mut self,
+        request: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, DropReason> {
+        let reply = parse_echo_request(request)
+            .ok_or(DropReason::TruncatedPpp)?
+            .reply(self.link.magic);
+        let header = self.control_header(protocol::LCP);
+        let body = self.begin_frame(header, reply.buffer_len(), out)?;
+        reply.emit(&mut lcp::Packet::new_unchecked(&mut out[body.clone()]));
+        Ok(body.end)
+    }
+
+    /// Writes GRE and PPP headers for `body_len` bytes, with the acknowledgement owed; returns
+    /// where these bytes go. Nothing has changed if it fails.
+    pub(super) fn begin_frame(
+        &mut self,
+        header: ppp::Repr,
+        body_len: usize,
+        out: &mut [u8],
+    ) -> Result<Range<usize>, DropReason> {
+        let payload_len = header.buffer_len() + body_len;
+        let outer = gre::Repr {
+            call_id: self.tunnel.peer_call_id.0,
+            payload_len: u16::try_from(payload_len).map_err(|_| DropReason::TooBig)?,
+            seq: Some(self.next_seq),
+            ack: self.owed_ack(),
+        };
+        let body_at = outer.buffer_len() + header.buffer_len();
+        let body = body_at..body_at + body_len;
+        if out.len() < body.end {
+            return Err(DropReason::TooBig);
+        }
+        outer.emit(&mut gre::Packet::new_unchecked(&mut *out));
+        header.emit(&mut ppp::Packet::new_unchecked(
+            &mut out[outer.buffer_len()..],
+        ));
+        self.next_seq = self.next_seq + 1;
+        self.ack_owed = 0;
+        Ok(body)
+    }
+
+    pub(super) fn owed_ack(&self) -> Option<SeqNum> {
+        self.window.highest().filter(|_| self.ack_owed > 0)
+    }
+
+    /// RFC 1661 §6.5, §6.6: LCP packets are never compressed.
+    pub(super) const fn control_header(&self, number: u16) -> ppp::Repr {
+        if number == protocol::LCP {
+            ppp::Repr {
+                protocol: number,
+                acfc: false,
+                pfc: false,
+            }
+        } else {
+            self.header(number)
+        }
+    }
+
+    const fn header(&self, number: u16) -> ppp::Repr {
+        ppp::Repr {
+            protocol: number,
+            acfc: self.link.acfc,
+            pfc: self.link.pfc,
+        }
+    }
+}
