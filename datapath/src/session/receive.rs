@@ -235,9 +235,6 @@ impl IpPacket {
     /// encrypts network packets only, so anything else is what a wrong key gives.
     fn parse_decrypted(gre: &[u8], data: Range<usize>) -> Option<Self> {
         let frame = ppp::Packet::new_checked(gre.get(data.clone())?).ok()?;
-        if frame.has_address_control() {
-            return None;
-        }
         let offset = data.start + frame.header_len();
         Self::parse(frame.protocol(), frame.information(), offset)
     }

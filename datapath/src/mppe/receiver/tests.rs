@@ -225,6 +225,19 @@ fn with_an_empty_budget_the_ring_still_serves() {
 }
 
 #[test]
+fn an_empty_budget_keeps_what_was_reached() {
+    let mut pair = Pair::new();
+    pair.arrives(0, 1).unwrap();
+    assert_eq!(pair.arrives(6000, 6001), Err(DropReason::KeyBudget));
+    let reached = pair.receiver.scratch.as_ref().unwrap().head();
+
+    let outcome = pair.open(2000, 300).map(|_| ());
+
+    assert_eq!(outcome, Err(DropReason::KeyBudget));
+    assert_eq!(pair.receiver.scratch.as_ref().unwrap().head(), reached);
+}
+
+#[test]
 fn many_unencrypted_frames_between_do_not_hide_the_next_one() {
     let mut pair = Pair::new();
     pair.arrives(0, 1).unwrap();
