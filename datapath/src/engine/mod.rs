@@ -1,1 +1,4 @@
 //! The engine.
+
+pub mod uring;
+pub mod xsk;
