@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 use std::slice;
 use std::thread;
@@ -475,9 +475,10 @@ impl Queue {
     }
 }
 
-impl AsRawFd for Queue {
-    fn as_raw_fd(&self) -> RawFd {
-        self.rx.fd().as_raw_fd()
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the socket is closed only when its queues are dropped, which `self` owns.
+        unsafe { BorrowedFd::borrow_raw(self.rx.fd().as_raw_fd()) }
     }
 }
 
