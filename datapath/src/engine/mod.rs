@@ -1,4 +1,6 @@
 //! The engine.
 
+#[cfg(test)]
+mod testing;
 pub mod uring;
 pub mod xsk;

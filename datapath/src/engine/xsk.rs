@@ -279,7 +279,10 @@ impl Queue {
 
     /// Takes a frame back, whatever queue it came from.
     pub fn recycle(&mut self, frame: Frame) {
-        let area = frame.area;
+        if !self.shares_area_with(&frame) {
+            return;
+        }
+        let area = self.area;
         self.free.push(area.reset(frame.into_desc()));
         if self.free.len() > self.tx_frames as usize + 2 * BURST {
             // More than this queue ever gives out: frames of a queue that hands them to us.
@@ -304,6 +307,7 @@ impl Queue {
     /// Moves frames from the front of `frames` to the TX ring, as many as fit, and returns how
     /// many. They are sent by the next [`Self::kick`].
     pub fn transmit(&mut self, frames: &mut ArrayVec<Frame, BURST>) -> usize {
+        frames.retain(|frame| self.shares_area_with(frame));
         self.reclaim();
         let free = self.tx.nb_free(narrow(frames.len())) as usize;
         let count = frames.len().min(free);
@@ -433,6 +437,11 @@ impl Queue {
         };
         bound.refill();
         Ok(bound)
+    }
+
+    /// Frames of two calls of [`open`] do not mix; such a one is dropped, to where it belongs.
+    fn shares_area_with(&self, frame: &Frame) -> bool {
+        ptr::eq(self.area, frame.area)
     }
 
     /// Gives the kernel chunks until it has its share again.
