@@ -15,7 +15,7 @@
 use std::ffi::CString;
 use std::fmt;
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
@@ -26,6 +26,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use crossbeam::queue::ArrayQueue;
 use greyhound_bpf::Metadata;
+use rustix::net::{AddressFamily, SocketType};
 use xsk_rs::config::{
     BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, SocketConfig, UmemConfig,
 };
@@ -124,6 +125,54 @@ pub fn open(interface: &str, queues: u32, config: &Config) -> Result<Vec<Queue>,
     }
     Ok(opened)
 }
+
+/// How many queues of an interface a socket can be bound to: `0` up to this.
+///
+/// # Errors
+/// What ioctl(2) says: there is no such interface, for one.
+pub fn queues(interface: &str) -> io::Result<u32> {
+    let any = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    let mut channels = Channels {
+        command: ETHTOOL_GCHANNELS,
+        ..Channels::default()
+    };
+    // SAFETY: a structure of integers and pointers, for which zeros are valid.
+    let mut request = unsafe { mem::zeroed::<libc::ifreq>() };
+    let room = request.ifr_name.len() - 1;
+    if interface.len() > room {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_data = (&raw mut channels).cast();
+    // SAFETY: the request points to what this command of this ioctl fills, and both are alive.
+    let result = unsafe { libc::ioctl(any.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
+    if result < 0 {
+        let error = io::Error::last_os_error();
+        // A driver without such a notion has one queue.
+        return match error.raw_os_error() {
+            Some(libc::EOPNOTSUPP) => Ok(1),
+            _ => Err(error),
+        };
+    }
+    Ok((channels.combined + channels.rx.max(channels.tx)).max(1))
+}
+
+/// `struct ethtool_channels` of <linux/ethtool.h>.
+#[derive(Default)]
+#[repr(C)]
+struct Channels {
+    command: u32,
+    max: [u32; 4],
+    rx: u32,
+    tx: u32,
+    other: u32,
+    combined: u32,
+}
+
+const SIOCETHTOOL: libc::c_ulong = 0x8946;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
 
 /// A chunk of the shared memory and the frame in it.
 ///
