@@ -1,6 +1,7 @@
 //! The engine.
 
 pub mod netlink;
+pub mod reaper;
 #[cfg(test)]
 mod testing;
 pub mod tun;
