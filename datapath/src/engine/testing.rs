@@ -47,6 +47,17 @@ pub(super) fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The interfaces of the calling thread's namespace besides the loopback.
+pub(super) fn interfaces() -> Vec<String> {
+    // A dump of ip(8) is cut short when something changes meanwhile, be it in another namespace.
+    let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let names = table.lines().filter_map(|line| line.split_once(':'));
+    names
+        .map(|(name, _)| name.trim().to_owned())
+        .filter(|name| name != "lo")
+        .collect()
+}
+
 /// Gives up all capabilities of the calling thread but these.
 pub(super) fn keep_capabilities(kept: &[Capability]) {
     let kept = kept.iter().copied().collect();

@@ -12,22 +12,22 @@
     reason = "the fence around memory that the kernel reads and writes"
 )]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::ptr::NonNull;
 use std::rc::Rc;
-use std::slice;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use io_uring::types::{BufRingEntry, CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
+
+mod buffers;
+
+use buffers::Buffers;
+pub use buffers::ReadBuffer;
 
 /// The sizes of a [`Ring`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub struct Ring<B: AsRef<[u8]> + 'static> {
     free_writes: Vec<u32>,
     watches: Vec<Option<Watch>>,
     /// Watches that the kernel ended of its own accord, to be handed to it again.
-    lapsed: Vec<u32>,
+    lapsed: VecDeque<u32>,
     // cold
     free_watches: Vec<u32>,
     /// Watches that ended without the kernel.
@@ -128,7 +128,7 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
             .setup_cqsize(config.entries.max(256) * 16)
             .build(config.entries)?;
         let buffers = Rc::new(Buffers::new(config.buffers, config.buffer_bytes)?);
-        let address = buffers.entries.as_ptr().expose_provenance() as u64;
+        let address = buffers.address();
         // SAFETY: the entries are allocated for `count` buffers, and outlive every operation that
         // uses them: `drop` waits for these, or never frees the entries.
         unsafe {
@@ -142,7 +142,7 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
             writes: (0..config.writes).map(|_| None).collect(),
             free_writes: (0..config.writes).rev().collect(),
             watches: Vec::new(),
-            lapsed: Vec::new(),
+            lapsed: VecDeque::new(),
             free_watches: Vec::new(),
             ended: VecDeque::new(),
             in_kernel: 0,
@@ -224,7 +224,7 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
         };
         watch.cancelled = true;
         if let Some(lapsed) = self.lapsed.iter().position(|&lapsed| lapsed == slot) {
-            self.lapsed.swap_remove(lapsed);
+            self.lapsed.remove(lapsed);
             self.ended.push_back(slot);
             return Ok(());
         }
@@ -316,17 +316,25 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
         self.push(entry, kind, slot)
     }
 
-    /// Hands lapsed watches to the kernel again; reads only once there are buffers for them.
+    /// Hands lapsed watches to the kernel again; no more reads than there are buffers for.
     fn renew(&mut self) -> io::Result<()> {
-        while let Some(&slot) = self.lapsed.last() {
+        let mut buffers = self.buffers.free();
+        for _ in 0..self.lapsed.len() {
+            let Some(slot) = self.lapsed.pop_front() else {
+                break;
+            };
             let reads = self.watches[slot as usize]
                 .as_ref()
                 .is_some_and(|watch| watch.kind == Kind::Read);
-            if reads && self.buffers.all_out() {
-                break;
+            if reads && buffers == 0 {
+                self.lapsed.push_back(slot);
+                continue;
             }
-            self.arm(slot)?;
-            self.lapsed.pop();
+            if let Err(error) = self.arm(slot) {
+                self.lapsed.push_front(slot);
+                return Err(error);
+            }
+            buffers = buffers.saturating_sub(u16::from(reads));
         }
         Ok(())
     }
@@ -404,7 +412,7 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
         if cancelled {
             self.ended.push_back(slot);
         } else {
-            self.lapsed.push(slot);
+            self.lapsed.push_back(slot);
         }
     }
 
@@ -452,46 +460,6 @@ impl<B: AsRef<[u8]> + 'static> fmt::Debug for Ring<B> {
     }
 }
 
-/// What was read, in a buffer that goes back to its ring when dropped.
-pub struct ReadBuffer {
-    id: u16,
-    length: usize,
-    buffers: Rc<Buffers>,
-}
-
-impl Deref for ReadBuffer {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the kernel filled this buffer and does not touch it again before it is provided
-        // again in `drop`; its length was checked against the buffer's size.
-        unsafe { slice::from_raw_parts(self.buffers.at(self.id), self.length) }
-    }
-}
-
-impl DerefMut for ReadBuffer {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`, and the mutable borrow keeps everyone else out.
-        unsafe { slice::from_raw_parts_mut(self.buffers.at(self.id), self.length) }
-    }
-}
-
-impl fmt::Debug for ReadBuffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadBuffer")
-            .field("id", &self.id)
-            .field("length", &self.length)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for ReadBuffer {
-    fn drop(&mut self) {
-        self.buffers.out.set(self.buffers.out.get() - 1);
-        self.buffers.provide(self.id);
-    }
-}
-
 /// A poll or read that goes on until it is cancelled.
 #[derive(Debug)]
 struct Watch {
@@ -506,117 +474,6 @@ struct Watch {
 struct Write<B> {
     token: u64,
     buffer: B,
-}
-
-/// The buffers to read into, and the ring of those that the kernel may fill.
-struct Buffers {
-    entries: NonNull<BufRingEntry>,
-    bytes: NonNull<u8>,
-    count: u16,
-    size: u32,
-    tail: Cell<u16>,
-    /// How many are with the caller.
-    out: Cell<u16>,
-}
-
-impl Buffers {
-    fn new(count: u16, size: u32) -> io::Result<Self> {
-        let possible = count.is_power_of_two() && size > 0;
-        let layouts = Self::layouts(count, size).filter(|_| possible);
-        let (entries, bytes) = layouts.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(Self {
-            entries: zeroed(entries).cast(),
-            bytes: zeroed(bytes),
-            count,
-            size,
-            tail: Cell::new(0),
-            out: Cell::new(0),
-        })
-    }
-
-    fn layouts(count: u16, size: u32) -> Option<(Layout, Layout)> {
-        let entries = usize::from(count) * size_of::<BufRingEntry>();
-        let bytes = usize::from(count).checked_mul(size as usize)?;
-        let entries = Layout::from_size_align(entries, PAGE).ok()?;
-        Some((entries, Layout::from_size_align(bytes, PAGE).ok()?))
-    }
-
-    fn provide_all(&self) {
-        for id in 0..self.count {
-            self.provide(id);
-        }
-    }
-
-    /// Lets the kernel fill buffer `id`.
-    fn provide(&self, id: u16) {
-        let tail = self.tail.get();
-        let entry = usize::from(tail & (self.count - 1));
-        // SAFETY: masked by the number of entries, a power of two.
-        let entry = unsafe { self.entries.add(entry) };
-        // SAFETY: the entries were allocated zeroed, which is a valid entry. The kernel only reads
-        // entries between its head and the tail published below, and this one is not among them.
-        let entry = unsafe { &mut *entry.as_ptr() };
-        entry.set_addr(self.at(id).expose_provenance() as u64);
-        entry.set_len(self.size);
-        entry.set_bid(id);
-        self.tail.set(tail.wrapping_add(1));
-        // SAFETY: the first entry, initialised as above; the tail lies in its unused last field.
-        let shared = unsafe { BufRingEntry::tail(self.entries.as_ptr()) };
-        // SAFETY: an aligned u16 that the kernel only reads, and only this thread writes.
-        let shared = unsafe { AtomicU16::from_ptr(shared.cast_mut()) };
-        shared.store(self.tail.get(), Ordering::Release);
-    }
-
-    /// The buffer that the kernel says it filled, if there can be such a one.
-    fn filled(self: &Rc<Self>, id: u16, length: usize) -> Option<ReadBuffer> {
-        if id >= self.count || length > self.size as usize {
-            return None;
-        }
-        self.out.set(self.out.get() + 1);
-        Some(ReadBuffer {
-            id,
-            length,
-            buffers: Rc::clone(self),
-        })
-    }
-
-    fn all_out(&self) -> bool {
-        self.out.get() == self.count
-    }
-
-    /// The first byte of buffer `id`, which is below `count`.
-    fn at(&self, id: u16) -> *mut u8 {
-        // SAFETY: each buffer lies within the allocation, which is of `count` times `size` bytes.
-        unsafe { self.bytes.add(usize::from(id) * self.size as usize) }.as_ptr()
-    }
-}
-
-impl fmt::Debug for Buffers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Buffers")
-            .field("count", &self.count)
-            .field("size", &self.size)
-            .field("out", &self.out)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Buffers {
-    fn drop(&mut self) {
-        let Some((entries, bytes)) = Self::layouts(self.count, self.size) else {
-            return;
-        };
-        // SAFETY: allocated with this layout in `new`. The ring that used it is gone, see its drop.
-        unsafe { dealloc(self.entries.as_ptr().cast(), entries) };
-        // SAFETY: likewise.
-        unsafe { dealloc(self.bytes.as_ptr(), bytes) };
-    }
-}
-
-fn zeroed(layout: Layout) -> NonNull<u8> {
-    // SAFETY: no layout made by `Buffers::layouts` for possible sizes is empty.
-    let start = unsafe { alloc_zeroed(layout) };
-    NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
 /// What an operation is, in the upper half of its user data; the lower is its slot.
@@ -667,9 +524,6 @@ fn index(slot: usize) -> u32 {
 
 /// The one group of buffers that a ring has.
 const GROUP: u16 = 0;
-
-/// Entries of a buffer ring must begin at a page.
-const PAGE: usize = 4096;
 
 const POLL_IN: u32 = libc::POLLIN as u32;
 

@@ -13,40 +13,26 @@
 )]
 
 use std::ffi::CString;
-use std::fmt;
 use std::io;
-use std::mem::{self, ManuallyDrop};
-use std::num::NonZeroU32;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
-use std::slice;
 use std::thread;
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use crossbeam::queue::ArrayQueue;
-use greyhound_bpf::Metadata;
 use rustix::net::{AddressFamily, SocketType};
-use xsk_rs::config::{
-    BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, SocketConfig, UmemConfig,
-};
+use xsk_rs::config::{BindFlags, Interface, LibxdpFlags, SocketConfig};
 use xsk_rs::umem::frame::FrameDesc;
-use xsk_rs::{CompQueue, FillQueue, RxQueue, Socket, TxQueue, Umem};
+use xsk_rs::{CompQueue, FillQueue, RxQueue, Socket, TxQueue};
+
+mod area;
+
+use area::{Area, narrow, ring_size};
+pub use area::{CHUNK_BYTES, FRAME_BYTES, Frame};
 
 /// The most frames that one call moves.
 pub const BURST: usize = 64;
-
-/// The bytes of one chunk: the smallest the kernel takes, and enough for an Ethernet frame.
-pub const CHUNK_BYTES: usize = 2048;
-
-/// The bytes of a frame that fit into a chunk behind the headroom the kernel keeps for XDP.
-pub const FRAME_BYTES: usize = CHUNK_BYTES - HEADROOM_BYTES;
-
-const HEADROOM_BYTES: usize = 256;
-const METADATA_BYTES: usize = size_of::<Metadata>();
-
-// The XDP program passes what does not fit, so both must have the same idea of it.
-const _: () = assert!(FRAME_BYTES == greyhound_bpf::MAX_FRAME_BYTES);
 
 /// How many frames each queue gets, and how its socket is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,16 +98,25 @@ pub enum Error {
 pub fn open(interface: &str, queues: u32, config: &Config) -> Result<Vec<Queue>, Error> {
     let name = CString::new(interface).map_err(|_| Error::InterfaceName(interface.to_owned()))?;
     let (area, mut frames) = Area::new(queues, config)?;
+    let mut flags = BindFlags::XDP_USE_NEED_WAKEUP;
+    flags.set(BindFlags::XDP_COPY, config.copy);
+    let socket = SocketConfig::builder()
+        .rx_queue_size(ring_size(config.rx_frames)?)
+        .tx_queue_size(ring_size(config.tx_frames)?)
+        .libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD)
+        .bind_flags(flags)
+        .build();
     let per_queue = frames.len() / queues as usize;
     let mut opened = Vec::with_capacity(queues as usize);
     for queue in 0..queues {
         let free = frames.split_off(frames.len() - per_queue);
-        let bound = Queue::bind(area, Interface::new(name.clone()), queue, free, config);
-        opened.push(bound.map_err(|source| Error::Bind {
+        let ends = bind(socket, area, &Interface::new(name.clone()), queue);
+        let ends = ends.map_err(|source| Error::Bind {
             interface: interface.to_owned(),
             queue,
             source,
-        })?);
+        })?;
+        opened.push(Queue::new(ends, area, free, config));
     }
     Ok(opened)
 }
@@ -143,7 +138,7 @@ pub fn queues(interface: &str) -> io::Result<u32> {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }
     for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
-        *to = from.cast_signed();
+        *to = libc::c_char::from_ne_bytes([from]);
     }
     request.ifr_ifru.ifru_data = (&raw mut channels).cast();
     // SAFETY: the request points to what this command of this ioctl fills, and both are alive.
@@ -173,96 +168,6 @@ struct Channels {
 
 const SIOCETHTOOL: libc::c_ulong = 0x8946;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
-
-/// A chunk of the shared memory and the frame in it.
-///
-/// Dropped instead of recycled, it finds its way back through a list that all queues share.
-#[must_use = "a frame goes back to a queue: transmit or recycle it"]
-pub struct Frame {
-    desc: FrameDesc,
-    area: &'static Area,
-}
-
-impl Frame {
-    /// The frame's bytes, writable.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let length = self.len();
-        &mut self.area_mut()[..length]
-    }
-
-    /// The room there is for the frame, whatever its length, to write it anew.
-    pub fn area_mut(&mut self) -> &mut [u8] {
-        let room = CHUNK_BYTES - offset(&self.desc);
-        // SAFETY: `desc` was checked to lie within the area (`Area::checked`) or was made by it, so
-        // the rest of its chunk does too. The chunk belongs to this frame alone, and the mutable
-        // borrow of the frame keeps everyone else out of it.
-        unsafe { slice::from_raw_parts_mut(self.area.at(self.desc.addr()), room) }
-    }
-
-    /// Sets the frame's length. Beyond the room of [`Self::area_mut`], it is cut to that.
-    pub fn set_len(&mut self, length: usize) {
-        // SAFETY: the descriptor is of this area, and its chunk belongs to this frame alone.
-        let mut data = unsafe { self.area.umem.data_mut(&mut self.desc) };
-        data.cursor().set_pos(length);
-    }
-
-    /// The frame's bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: `desc` was checked to lie within the area with its whole length, or was made by
-        // it and its length was set by `set_len`. The chunk belongs to this frame alone.
-        unsafe { slice::from_raw_parts(self.area.at(self.desc.addr()), self.len()) }
-    }
-
-    /// The frame's length.
-    #[must_use]
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "an empty frame is no case of its own"
-    )]
-    pub fn len(&self) -> usize {
-        self.desc.lengths().data()
-    }
-
-    /// What the XDP program wrote in front of a received frame: the owner of its session.
-    ///
-    /// It was true when the frame arrived. By now the session may be gone and its index in use by
-    /// another, so compare the frame's source address and call id with the session found by it.
-    /// In a frame that was not received it means nothing.
-    #[must_use]
-    pub fn metadata(&self) -> Metadata {
-        let start = self.area.at(self.desc.addr() - METADATA_BYTES);
-        // SAFETY: every descriptor leaves room for the metadata in front of it within its own
-        // chunk, which belongs to this frame alone; any bytes are a valid value.
-        unsafe { ptr::read_unaligned(start.cast::<Metadata>()) }
-    }
-
-    /// Ends the ownership without giving the chunk back: a ring or a free list takes it.
-    fn into_desc(self) -> FrameDesc {
-        ManuallyDrop::new(self).desc
-    }
-}
-
-impl AsRef<[u8]> for Frame {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes()
-    }
-}
-
-impl fmt::Debug for Frame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame")
-            .field("chunk", &(self.desc.addr() / CHUNK_BYTES))
-            .field("len", &self.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Frame {
-    fn drop(&mut self) {
-        self.area.unclaimed_push(self.desc);
-    }
-}
 
 /// What the kernel and this process counted on one queue since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -336,7 +241,7 @@ impl Queue {
         if self.free.len() > self.tx_frames as usize + 2 * BURST {
             // More than this queue ever gives out: frames of a queue that hands them to us.
             for desc in self.free.drain(self.free.len() - BURST..) {
-                area.unclaimed_push(desc);
+                area.give_up(desc);
             }
         }
     }
@@ -435,48 +340,17 @@ impl Queue {
         })
     }
 
-    fn bind(
-        area: &'static Area,
-        interface: Interface,
-        queue: u32,
-        free: Vec<FrameDesc>,
-        config: &Config,
-    ) -> io::Result<Self> {
-        let mut flags = BindFlags::XDP_USE_NEED_WAKEUP;
-        flags.set(BindFlags::XDP_COPY, config.copy);
-        let socket = SocketConfig::builder()
-            .rx_queue_size(ring_size(config.rx_frames)?)
-            .tx_queue_size(ring_size(config.tx_frames)?)
-            .libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD)
-            .bind_flags(flags)
-            .build();
-        let mut patience = 0..100;
-        let (tx, rx, rings) = loop {
-            // SAFETY: the rings are only given descriptors of the area that they are created with.
-            let created = unsafe { Socket::new(socket, &area.umem, &interface, queue) };
-            match created {
-                Ok(ends) => break ends,
-                Err(error) => {
-                    let error = cause(&error);
-                    let busy = error.raw_os_error() == Some(libc::EBUSY);
-                    if !busy || patience.next().is_none() {
-                        return Err(error);
-                    }
-                    // The kernel lets go of a queue some time after its last socket was closed.
-                    thread::sleep(Duration::from_millis(10));
-                }
-            }
-        };
-        let (fill, completion) = rings.ok_or_else(|| io::Error::from_raw_os_error(libc::EBUSY))?;
-        let mut list = Vec::with_capacity(free.len() + 4 * BURST);
-        list.extend(free);
-        let mut bound = Self {
+    fn new(ends: Ends, area: &'static Area, chunks: Vec<FrameDesc>, config: &Config) -> Self {
+        let (rx, fill, tx, completion) = ends;
+        let mut free = Vec::with_capacity(chunks.len() + 4 * BURST);
+        free.extend(chunks);
+        let mut queue = Self {
             rx,
             fill,
             tx,
             completion,
             area,
-            free: list,
+            free,
             scratch: [FrameDesc::default(); BURST],
             in_rx: 0,
             in_tx: 0,
@@ -484,8 +358,8 @@ impl Queue {
             tx_frames: config.tx_frames,
             bad_descriptors: 0,
         };
-        bound.refill();
-        Ok(bound)
+        queue.refill();
+        queue
     }
 
     /// Frames of two calls of [`open`] do not mix; such a one is dropped, to where it belongs.
@@ -540,114 +414,32 @@ impl AsFd for Queue {
     }
 }
 
-/// The memory shared with the kernel. It is never unmapped, see [`open`].
-#[derive(Debug)]
-struct Area {
-    umem: Umem,
-    /// The exposed address of its first byte.
-    base: usize,
-    /// The descriptor of each chunk as it was made, for chunks that came back with another offset.
-    pristine: Box<[FrameDesc]>,
-    /// Chunks of frames that were dropped, and surplus of one queue for another.
-    unclaimed: ArrayQueue<FrameDesc>,
-}
+/// The four rings of a socket.
+type Ends = (RxQueue, FillQueue, TxQueue, CompQueue);
 
-impl Area {
-    fn new(queues: u32, config: &Config) -> Result<(&'static Self, Vec<FrameDesc>), Error> {
-        let frames = config
-            .rx_frames
-            .checked_add(config.tx_frames)
-            .and_then(|per_queue| per_queue.checked_mul(queues))
-            .and_then(NonZeroU32::new)
-            .ok_or(Error::Size(queues))?;
-        let bytes = frames.get() as usize * CHUNK_BYTES;
-        let refused = |source| Error::Memory { bytes, source };
-        let layout = UmemConfig::builder()
-            .frame_size(FrameSize::new(narrow(CHUNK_BYTES)).map_err(|_| Error::Size(2048))?)
-            .fill_queue_size(size(config.rx_frames)?)
-            .comp_queue_size(size(config.tx_frames)?)
-            .build()
-            .map_err(|error| refused(io::Error::other(error)))?;
-        let (umem, descriptors) =
-            Umem::new(layout, frames, false).map_err(|error| refused(cause(&error)))?;
-        let mut first = FrameDesc::default();
-        // SAFETY: the default descriptor is of the first chunk, which nobody uses yet.
-        let mut start = unsafe { umem.data_mut(&mut first) };
-        let base = start.contents_mut().as_mut_ptr().expose_provenance();
-        let area = Box::new(Self {
-            umem,
-            base,
-            pristine: descriptors.clone().into_boxed_slice(),
-            unclaimed: ArrayQueue::new(descriptors.len()),
-        });
-        Ok((Box::leak(area), descriptors))
-    }
-
-    /// A pointer to the byte at `address`, an offset that was checked to be within the area.
-    fn at(&self, address: usize) -> *mut u8 {
-        // The mapping was made by mmap(2), outside of what the compiler sees, and its address was
-        // exposed when it was taken.
-        ptr::with_exposed_provenance_mut(self.base + address)
-    }
-
-    /// A frame from a descriptor that the kernel wrote, if it is within its chunk.
-    fn checked(&'static self, desc: FrameDesc) -> Option<Frame> {
-        let fits =
-            offset(&desc) >= METADATA_BYTES && desc.lengths().data() <= CHUNK_BYTES - offset(&desc);
-        if !self.contains(&desc) {
-            return None;
+/// Opens a socket for the queue.
+fn bind(config: SocketConfig, area: &Area, interface: &Interface, queue: u32) -> io::Result<Ends> {
+    let mut patience = 0..100;
+    loop {
+        // SAFETY: the rings are only given descriptors of the area that they are created with.
+        let created = unsafe { Socket::new(config, &area.umem, interface, queue) };
+        let error = match created {
+            Ok((tx, rx, Some((fill, completion)))) => return Ok((rx, fill, tx, completion)),
+            // It would share those of another socket of this process on the same queue.
+            Ok((_, _, None)) => return Err(io::Error::from_raw_os_error(libc::EBUSY)),
+            Err(error) => cause(&error),
+        };
+        let busy = error.raw_os_error() == Some(libc::EBUSY);
+        if !busy || patience.next().is_none() {
+            return Err(error);
         }
-        let frame = Frame { desc, area: self };
-        // A frame that does not fit is dropped here, which gives its chunk back.
-        fits.then_some(frame)
+        // The kernel lets go of a queue some time after its last socket was closed.
+        thread::sleep(Duration::from_millis(10));
     }
-
-    fn contains(&self, desc: &FrameDesc) -> bool {
-        desc.addr() / CHUNK_BYTES < self.pristine.len()
-    }
-
-    /// The descriptor of an empty frame in the same chunk.
-    fn reset(&self, mut desc: FrameDesc) -> FrameDesc {
-        if offset(&desc) != HEADROOM_BYTES {
-            return self.pristine[desc.addr() / CHUNK_BYTES];
-        }
-        desc.set_options(0);
-        // SAFETY: the descriptor is of this area, and its chunk is with nobody.
-        let mut data = unsafe { self.umem.data_mut(&mut desc) };
-        data.cursor().set_pos(0);
-        desc
-    }
-
-    fn unclaimed_push(&self, desc: FrameDesc) {
-        // There is room for every chunk, and each exists once.
-        let _ = self.unclaimed.push(self.reset(desc));
-    }
-}
-
-/// Where in its chunk a frame begins.
-fn offset(desc: &FrameDesc) -> usize {
-    desc.addr() % CHUNK_BYTES
 }
 
 /// Fill rings are topped up in steps of this many, to touch the shared producer index less often.
 const REFILL: usize = 16;
-
-fn size(frames: u32) -> Result<QueueSize, Error> {
-    QueueSize::new(frames).map_err(|_| Error::Size(frames))
-}
-
-fn ring_size(frames: u32) -> io::Result<QueueSize> {
-    QueueSize::new(frames).map_err(io::Error::other)
-}
-
-/// Counts of frames and bytes of chunks: all far below 2^32.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "counts of at most all frames"
-)]
-fn narrow(count: usize) -> u32 {
-    count as u32
-}
 
 /// The operating system's error at the bottom of one of the library's.
 fn cause(error: &(dyn std::error::Error + 'static)) -> io::Error {

@@ -1,14 +1,18 @@
 //! Frames between the two ends of a veth pair, `va` and `vb`.
 
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 
 use caps::Capability;
-use greyhound_bpf::{Mode, Steering};
+use greyhound_bpf::{Metadata, Mode, Steering};
 use rustix::net::{AddressFamily, SocketType};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::area::HEADROOM_BYTES;
 use super::*;
 use crate::engine::testing::{in_namespace, ip, keep_capabilities, wait_for};
+use crate::engine::uring::{self, Completion, Ring};
 
 const SMALL: Config = Config {
     rx_frames: 256,
@@ -256,8 +260,8 @@ fn descriptors_that_point_elsewhere_are_refused() {
     // No room for the metadata in front of it.
     assert!(area.checked(FrameDesc::default()).is_none());
     // Longer than its chunk.
-    let large_chunks = UmemConfig::builder().build().unwrap();
-    let (umem, mut descriptors) = Umem::new(large_chunks, NonZeroU32::MIN, false).unwrap();
+    let large_chunks = xsk_rs::config::UmemConfig::builder().build().unwrap();
+    let (umem, mut descriptors) = xsk_rs::Umem::new(large_chunks, NonZeroU32::MIN, false).unwrap();
     for (length, fits) in [(FRAME_BYTES, true), (FRAME_BYTES + 1, false)] {
         // SAFETY: the only chunk of an area that nobody else uses.
         let mut data = unsafe { umem.data_mut(&mut descriptors[0]) };
@@ -271,6 +275,59 @@ fn descriptors_that_point_elsewhere_are_refused() {
         (unclaimed.addr(), unclaimed.lengths().data()),
         (HEADROOM_BYTES, 0)
     );
+}
+
+#[test]
+fn a_thread_without_capabilities_moves_frames_and_waits_for_them() {
+    in_namespace(|| {
+        let mut link = Link::new(1, Mode::Native);
+        keep_capabilities(&[]);
+        let mut ring = Ring::<Frame>::new(&uring::Config::default()).unwrap();
+        ring.poll(&link.vb[0], 9).unwrap();
+        for index in 0..3 {
+            ring.submit().unwrap();
+            assert!(ring.next_completion().is_none());
+            send(&mut link.va[0], &frame(index, 100));
+            ring.submit_and_wait(None).unwrap();
+            let woken = ring.next_completion();
+            assert!(
+                matches!(woken, Some(Completion::Ready { token: 9 })),
+                "{woken:?}"
+            );
+            let received = receive(&mut link.vb[0]);
+            link.vb[0].recycle(received);
+        }
+        ring.cancel(9).unwrap();
+        drop(ring);
+        link.assert_conserved();
+    });
+}
+
+#[test]
+fn a_part_of_a_frame_can_be_written_by_a_ring_which_gives_the_frame_back() {
+    in_namespace(|| {
+        let mut link = Link::new(1, Mode::Native);
+        let mut ring = Ring::<Frame>::new(&uring::Config::default()).unwrap();
+        let (reader, writer) = pipe_with(PipeFlags::empty()).unwrap();
+        let mut taken = link.va[0].take_tx().unwrap();
+        write(&mut taken, b"headers and a payload");
+        ring.write(&writer, taken, 14..21, 1).unwrap();
+        ring.submit_and_wait(None).unwrap();
+        let Some(Completion::Written {
+            token: 1,
+            buffer,
+            result,
+        }) = ring.next_completion()
+        else {
+            panic!("not written");
+        };
+        assert_eq!(result.unwrap(), 7);
+        let mut written = [0; 20];
+        assert_eq!(rustix::io::read(&reader, &mut written).unwrap(), 7);
+        assert_eq!(written[..7], *b"payload");
+        link.va[0].recycle(buffer);
+        link.assert_conserved();
+    });
 }
 
 #[test]
