@@ -182,7 +182,7 @@ fn a_queue_beyond_the_last_is_refused() {
 #[test]
 fn the_program_is_attached_in_the_mode_asked_for_and_detached_when_dropped() {
     let _namespace = Namespace::enter();
-    ip("link add va type veth peer name vb");
+    ip("link add va mtu 9000 type veth peer name vb mtu 9000");
     let ifindex = ifindex("va");
     for (mode, shown) in [(Mode::Native, " xdp "), (Mode::Skb, " xdpgeneric ")] {
         let mut steering = load();
