@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aaa;
 pub mod cause;
 pub mod console;
 pub mod entropy;
