@@ -5,7 +5,10 @@
 pub mod aaa;
 pub mod cause;
 pub mod console;
+pub mod dialer;
 pub mod entropy;
 pub mod model;
 pub mod ppp;
 pub mod pptp;
+pub mod server;
+pub mod session;
