@@ -93,7 +93,7 @@ pub enum Treatment {
 }
 
 /// An item of a menu of the configuration.
-pub(super) trait Item: Default + Clone + 'static {
+pub trait Item: Default + Clone + 'static {
     /// Its menu.
     const MENU: Menu<Self>;
 }
