@@ -488,3 +488,208 @@ const MAX_CONFIGURE: u8 = 10;
 const MAX_TERMINATE: u8 = 2;
 /// RFC 1661 §4.6: Configure-Naks before we stop suggesting and reject.
 const MAX_FAILURE: u8 = 5;
+
+#[cfg(test)]
+mod tests {
+    use greyhound_datapath::mppe::StartKey;
+
+    use super::*;
+    use crate::entropy::CountingEntropy;
+    use crate::ppp::ccp::Ccp;
+    use crate::ppp::{MppeKeys, StartKeys};
+
+    /// CCP, because it is the smallest: one option, 12 06 01 00 00 40.
+    struct Bench {
+        ccp: Negotiation<Ccp>,
+        now: Instant,
+    }
+
+    const MPPE: [u8; 6] = [0x12, 6, 1, 0, 0, 0x40];
+    const STATEFUL: [u8; 6] = [0x12, 6, 0, 0, 0, 0x40];
+
+    impl Bench {
+        #[expect(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
+        fn started() -> Self {
+            let keys = StartKeys {
+                rx: StartKey([1; 16]),
+                tx: StartKey([2; 16]),
+            };
+            let keys = MppeKeys {
+                bits128: keys.clone(),
+                bits40: keys,
+            };
+            let mut bench = Self {
+                ccp: Negotiation::new(Ccp::new(keys)),
+                now: Instant::now(),
+            };
+            bench.ccp.start(bench.now, &mut CountingEntropy(0));
+            assert_eq!(bench.outputs(), [send(1, 1, &MPPE)]);
+            bench
+        }
+
+        fn opened() -> Self {
+            let mut bench = Self::started();
+            assert_eq!(bench.hear(2, 1, &MPPE), []);
+            assert_eq!(bench.hear(1, 9, &MPPE), [send(2, 9, &MPPE), Output::Up]);
+            bench
+        }
+
+        fn hear(&mut self, code: u8, id: u8, data: &[u8]) -> Vec<Output> {
+            let packet = Packet { code, id, data }.emit();
+            self.hear_bytes(&packet)
+        }
+
+        fn hear_bytes(&mut self, bytes: &[u8]) -> Vec<Output> {
+            self.ccp
+                .handle_packet(self.now, &mut CountingEntropy(0), bytes);
+            self.outputs()
+        }
+
+        fn wait(&mut self) -> Vec<Output> {
+            self.now = self.ccp.poll_timeout().unwrap();
+            self.ccp.handle_timeout(self.now, &mut CountingEntropy(0));
+            self.outputs()
+        }
+
+        fn outputs(&mut self) -> Vec<Output> {
+            std::iter::from_fn(|| self.ccp.poll_output()).collect()
+        }
+    }
+
+    fn send(code: u8, id: u8, data: &[u8]) -> Output {
+        Output::Send(Packet { code, id, data }.emit())
+    }
+
+    #[test]
+    fn an_answer_to_another_request_is_discarded() {
+        let mut bench = Bench::started();
+        for code in [2, 3, 4] {
+            assert_eq!(bench.hear(code, 2, &MPPE), []);
+        }
+        assert_eq!(bench.ccp.state(), State::ReqSent);
+    }
+
+    #[test]
+    fn an_answer_about_other_options_is_discarded() {
+        let mut bench = Bench::started();
+        assert_eq!(bench.hear(2, 1, &STATEFUL), []);
+        assert_eq!(bench.hear(2, 1, &[]), []);
+        assert_eq!(bench.hear(4, 1, &STATEFUL), []);
+        assert_eq!(bench.hear(4, 1, &[21, 2]), []);
+        assert_eq!(bench.ccp.state(), State::ReqSent);
+    }
+
+    #[test]
+    fn an_answer_counts_once() {
+        let mut bench = Bench::opened();
+        assert_eq!(bench.hear(2, 1, &MPPE), []);
+        assert_eq!(bench.hear(3, 1, &MPPE), []);
+        assert_eq!(bench.ccp.state(), State::Opened);
+    }
+
+    #[test]
+    fn malformed_packets_and_options_are_discarded() {
+        let mut bench = Bench::started();
+        for bytes in [
+            &[][..],
+            &[1, 1, 0],
+            &[1, 1, 0, 3],
+            &[1, 1, 0, 9, 18, 6, 1, 0],
+            &[1, 1, 0, 6, 18, 1],
+            &[1, 1, 0, 6, 18, 3],
+            &[7, 1, 0, 4],
+        ] {
+            assert_eq!(bench.hear_bytes(bytes), [], "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_retransmission_keeps_its_identifier_and_a_changed_request_gets_another() {
+        let mut bench = Bench::started();
+        assert_eq!(bench.wait(), [send(1, 1, &MPPE)]);
+        let weaker = [0x12, 6, 1, 0, 0, 0x20];
+        assert_eq!(bench.hear(3, 1, &weaker), [send(1, 2, &weaker)]);
+        assert_eq!(bench.hear(4, 2, &weaker), [send(1, 3, &[])]);
+        assert_eq!(bench.wait(), [send(1, 3, &[])]);
+    }
+
+    #[test]
+    fn ten_requests_go_out_and_then_it_is_over() {
+        let mut bench = Bench::started();
+        for _ in 1..10 {
+            assert_eq!(bench.wait(), [send(1, 1, &MPPE)]);
+        }
+        assert_eq!(bench.wait(), [Output::Finished]);
+        assert_eq!(bench.ccp.poll_timeout(), None);
+        assert_eq!(bench.ccp.state(), State::Stopped);
+    }
+
+    #[test]
+    fn what_does_not_converge_is_rejected_after_five_naks() {
+        let mut bench = Bench::started();
+        for id in 1..=5 {
+            assert_eq!(bench.hear(1, id, &STATEFUL), [send(3, id, &MPPE)]);
+        }
+        assert_eq!(bench.hear(1, 6, &STATEFUL), [send(4, 6, &STATEFUL)]);
+        assert_eq!(bench.hear(1, 7, &[]), [send(2, 7, &[])]);
+        assert_eq!(bench.hear(1, 8, &STATEFUL), [send(3, 8, &MPPE)]);
+    }
+
+    #[test]
+    fn what_is_rejected_comes_before_what_is_nakked() {
+        let mut bench = Bench::started();
+        let deflate = [26, 4, 0x78, 0];
+        let both = [&deflate[..], &STATEFUL].concat();
+        assert_eq!(bench.hear(1, 1, &both), [send(4, 1, &deflate)]);
+    }
+
+    #[test]
+    fn an_unknown_code_is_rejected_with_a_copy_that_fits() {
+        let mut bench = Bench::opened();
+        let unknown = Packet {
+            code: 99,
+            id: 5,
+            data: &[7; 600],
+        }
+        .emit();
+        let [Output::Send(reject)] = &bench.hear_bytes(&unknown)[..] else {
+            panic!("not one packet");
+        };
+        assert_eq!(reject.len(), 128);
+        assert_eq!((reject[0], &reject[4..]), (7, &unknown[..124]));
+    }
+
+    #[test]
+    fn a_code_that_is_essential_must_not_be_rejected() {
+        let mut bench = Bench::opened();
+        assert_eq!(bench.hear(7, 1, &[15, 1, 0, 4]), []);
+        let outputs = bench.hear(7, 1, &[1, 1, 0, 4]);
+        assert_eq!(outputs, [Output::Down, send(5, 2, &[])]);
+    }
+
+    #[test]
+    fn a_new_negotiation_begins_with_the_first_wish() {
+        let mut bench = Bench::started();
+        assert_eq!(bench.hear(4, 1, &MPPE), [send(1, 2, &[])]);
+        assert_eq!(bench.hear(2, 2, &[]), []);
+        assert_eq!(bench.hear(1, 9, &MPPE), [send(2, 9, &MPPE), Output::Up]);
+        assert_eq!(
+            bench.hear(1, 10, &MPPE),
+            [Output::Down, send(1, 3, &MPPE), send(2, 10, &MPPE)]
+        );
+    }
+
+    #[test]
+    fn a_timer_that_is_not_due_does_nothing() {
+        let mut bench = Bench::started();
+        bench
+            .ccp
+            .handle_timeout(bench.now + RESTART / 2, &mut CountingEntropy(0));
+        assert_eq!(bench.outputs(), []);
+        let mut bench = Bench::opened();
+        bench
+            .ccp
+            .handle_timeout(bench.now + RESTART, &mut CountingEntropy(0));
+        assert_eq!(bench.outputs(), []);
+    }
+}

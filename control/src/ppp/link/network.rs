@@ -72,7 +72,8 @@ impl Link {
             }
             Output::Up => {
                 let encoding = ccp.protocol().encoding();
-                if self.encryption == Encryption::Required && (rx.is_none() || tx.is_none()) {
+                let required = self.encrypted || self.encryption == Encryption::Required;
+                if required && (rx.is_none() || tx.is_none()) {
                     self.close(now, Cause::EncryptionNotNegotiated);
                     return;
                 }

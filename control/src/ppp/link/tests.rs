@@ -229,7 +229,8 @@ impl Pair {
     /// Lets the time pass.
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
-        loop {
+        for step in 0.. {
+            assert!(step < 100_000, "the links never rest");
             self.flush(End::Server);
             self.flush(End::Client);
             let frame = self.in_flight.keys().next().copied();
@@ -255,6 +256,15 @@ impl Pair {
             }
         }
         self.now = end;
+    }
+
+    /// Lets the time pass in steps until something holds; it has a minute.
+    fn run_until(&mut self, step: Duration, holds: impl Fn(&Self) -> bool) {
+        let deadline = self.now + Duration::from_secs(60);
+        while !holds(self) {
+            assert!(self.now < deadline, "never came");
+            self.run(step);
+        }
     }
 
     fn deliver(&mut self, to: End, frame: Frame) {

@@ -124,3 +124,22 @@ fn a_link_that_was_encrypted_does_not_go_on_in_clear() {
     assert_eq!(pair.server.down(), Some(Cause::EncryptionNotNegotiated));
     assert!(!pair.server.is_up());
 }
+
+#[test]
+fn ccp_negotiated_again_without_encryption_does_not_go_on_in_clear() {
+    let mut link = Link::new(server(), Box::new(CountingEntropy(5)));
+    let now = bring_up(&mut link);
+    // The peer asks for nothing, and rejects what we ask for.
+    for id in 10..20 {
+        link.handle_frame(now, protocol::CCP, &packet(1, id, &[]));
+        for request in sent_on(&drain(&mut link), protocol::CCP) {
+            let code = if request.len() > 4 { 4 } else { 2 };
+            if request[0] == 1 {
+                let answer = packet(code, request[1], &request[4..]);
+                link.handle_frame(now, protocol::CCP, &answer);
+            }
+        }
+    }
+    assert_eq!(link.cause, Some(Cause::EncryptionNotNegotiated));
+    assert!(!link.network_is_up);
+}

@@ -83,22 +83,21 @@ fn a_peer_that_says_nothing_gets_ten_requests_in_thirty_seconds() {
 fn a_peer_that_does_not_log_in_is_closed_after_fifteen_seconds() {
     let mut link = Link::new(server(), Box::new(CountingEntropy(5)));
     let mut now = open_lcp(&mut link);
-    let mut seconds = 0;
-    while link.cause.is_none() {
-        seconds += 1;
+    for second in 1..=15 {
+        assert_eq!(link.cause, None, "second {second}");
         now += Duration::from_secs(1);
         link.handle_timeout(now);
     }
-    assert_eq!((link.cause, seconds), (Some(Cause::Timeout), 15));
+    assert_eq!(link.cause, Some(Cause::Timeout));
 }
 
 #[test]
 fn a_peer_that_agrees_to_all_and_asks_for_nothing_is_closed_after_a_minute() {
     let mut link = Link::new(server(), Box::new(CountingEntropy(5)));
-    let begin = start();
-    let mut now = begin;
+    let mut now = start();
     link.open(now);
-    while link.cause.is_none() {
+    for second in 1..=60 {
+        assert_eq!(link.cause, None, "second {second}");
         for mut payload in sent_on(&drain(&mut link), protocol::LCP) {
             payload[0] = 2;
             link.handle_frame(now, protocol::LCP, &payload);
@@ -107,7 +106,6 @@ fn a_peer_that_agrees_to_all_and_asks_for_nothing_is_closed_after_a_minute() {
         link.handle_timeout(now);
     }
     assert_eq!(link.cause, Some(Cause::Timeout));
-    assert_eq!(now - begin, SETUP);
 }
 
 #[test]

@@ -61,9 +61,9 @@ fn a_lost_success_is_sent_again_for_the_repeated_response() {
 fn a_response_is_repeated_until_it_is_answered() {
     let mut pair = Pair::new(server(), client());
     pair.open();
-    while pair.server.sent(protocol::CHAP, 3) == 0 {
-        pair.run(Duration::from_millis(1));
-    }
+    pair.run_until(Duration::from_millis(1), |pair| {
+        pair.server.sent(protocol::CHAP, 3) > 0
+    });
     // The Success, and what the server begins with after it.
     pair.in_flight.clear();
     pair.run(Duration::from_secs(7));

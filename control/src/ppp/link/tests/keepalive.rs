@@ -34,9 +34,9 @@ fn a_peer_that_is_gone_misses_five_echoes() {
     let begin = pair.now;
     pair.run(Duration::from_secs(33));
     assert_eq!(pair.server.link.cause, None);
-    while pair.server.link.cause.is_none() {
-        pair.run(Duration::from_millis(100));
-    }
+    pair.run_until(Duration::from_millis(100), |pair| {
+        pair.server.link.cause.is_some()
+    });
     assert_eq!(pair.server.link.cause, Some(Cause::PeerNotResponding));
     assert_eq!(pair.server.count(|c| matches!(c, Command::MissedEcho)), 5);
     assert_eq!(pair.server.sent(protocol::LCP, lcp::code::ECHO_REQUEST), 5);
@@ -60,9 +60,9 @@ fn any_frame_is_a_sign_of_life() {
 fn a_frame_among_the_echoes_starts_the_silence_anew() {
     let mut pair = pair();
     pair.faults.lost = 100;
-    while pair.server.count(|c| matches!(c, Command::MissedEcho)) < 3 {
-        pair.run(Duration::from_millis(100));
-    }
+    pair.run_until(Duration::from_millis(100), |pair| {
+        pair.server.count(|c| matches!(c, Command::MissedEcho)) == 3
+    });
     pair.server.rx_frames += 1;
     pair.run(Duration::from_secs(29));
     assert_eq!(pair.server.count(|c| matches!(c, Command::MissedEcho)), 3);
