@@ -438,6 +438,12 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         self.stop_by.is_some_and(|at| is_empty || at <= now)
     }
 
+    /// What is configured.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The running state, as of the last [`Self::refresh`].
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Snapshot {
