@@ -13,20 +13,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
-use greyhound_datapath::ipc::{self, Event, IoMode, Request, Tunnel};
+use greyhound_datapath::ids::{CallId, SessionId};
+use greyhound_datapath::ipc::{self, Event, IoMode, Request};
 
 use crate::aaa::pool::Pools;
 use crate::cause::Cause;
 use crate::console::snapshot::Snapshot;
 use crate::dialer::Dialer;
 use crate::entropy::Entropy;
-use crate::model::{AddressSource, Config};
-use crate::ppp;
-use crate::pptp::wire::{GeneralError, OutgoingCallResult};
-use crate::pptp::{self, CallIds, Connection, Misbehaviours};
+use crate::model::Config;
+use crate::pptp::{CallIds, Connection, Misbehaviours};
+use crate::session::Session;
 use crate::session::line::{self, Line};
-use crate::session::{self, Session, Side, Stage};
 
 mod calls;
 mod clients;

@@ -1,6 +1,19 @@
 //! Control connections and the calls on them.
 
-use super::*;
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
+use greyhound_datapath::ipc::Tunnel;
+
+use super::half_open::MAX_STRANGER_CALLS;
+use super::{Command, Conn, ConnId, Datapath, Entry, Server, Timer};
+use crate::cause::Cause;
+use crate::entropy::Entropy;
+use crate::ppp;
+use crate::pptp::wire::{GeneralError, OutgoingCallResult};
+use crate::pptp::{self, Connection};
+use crate::session::{self, Session, Side, line};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn next_conn(&mut self) -> ConnId {

@@ -1,6 +1,11 @@
 //! The configured clients: dialling, and dialling again.
 
-use super::*;
+use std::time::Instant;
+
+use super::{Command, ConnId, Datapath, Server, Timer};
+use crate::cause::Cause;
+use crate::entropy::Entropy;
+use crate::session::line;
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn look_after_client(&mut self, now: Instant, client: usize) {

@@ -1,6 +1,14 @@
 //! What the datapath says about itself, and its end.
 
-use super::*;
+use std::time::Instant;
+
+use greyhound_datapath::ids::SessionId;
+use greyhound_datapath::ipc::{self, Request};
+
+use super::{Command, Datapath, Hello, Server, Timer};
+use crate::cause::Cause;
+use crate::entropy::Entropy;
+use crate::session::{Session, line};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn on_hello(&mut self, now: Instant, version: u16, hello: Hello) {

@@ -1,6 +1,15 @@
 //! What sessions want: users checked, addresses found, ends carried out.
 
-use super::*;
+use std::time::Instant;
+
+use greyhound_datapath::ids::SessionId;
+
+use super::{Command, Datapath, Server, Timer, login};
+use crate::cause::Cause;
+use crate::entropy::Entropy;
+use crate::model::AddressSource;
+use crate::ppp;
+use crate::session::{self, Stage, line};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// Does what one session says, until it says nothing more.

@@ -1,12 +1,17 @@
 use std::net::Ipv4Addr;
 
-use greyhound_datapath::ids::WorkerId;
-use greyhound_datapath::ipc::{Held, Interface, LinkOptions, WorkerTotals};
+use greyhound_datapath::ids::{PeerCallId, WorkerId};
+use greyhound_datapath::ipc::{Held, Interface, LinkOptions, Tunnel, WorkerTotals};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
+use proptest::prelude::*;
 
 use super::*;
 use crate::entropy::CountingEntropy;
-use crate::pptp::wire::{OutgoingCallRequest, Repr, StartControlConnectionRequest, Text};
+use crate::pptp::wire::{
+    CallClearRequest, GeneralError, OutgoingCallRequest, OutgoingCallResult, Repr,
+    StartControlConnectionRequest, Text,
+};
+use crate::session;
 
 const SERVER: &str = "
     /interface pptp-server server
@@ -571,6 +576,119 @@ fn a_stop_does_not_wait_for_peers_that_do_not_answer() {
     assert!(world.server.datapath.sessions.is_empty());
 }
 
+// Nonsense
+
+#[derive(Clone, Debug)]
+enum Step {
+    Accept,
+    Send(usize, Box<Repr>),
+    HangUp(usize),
+    Frame(u32, u16, Vec<u8>),
+    Removed(u32),
+    Failed(u32),
+    Wait(u64),
+    LoseDatapath,
+    Greet,
+    Stop,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let conn = 0..4_usize;
+    let call = 0..3_u16;
+    let session = 0..4_u32;
+    let protocol = prop::sample::select(vec![0xc021, 0xc223, 0xc023, 0x80fd, 0x8021, 0x21, 0xfd]);
+    let send = |conn, repr| Step::Send(conn, Box::new(repr));
+    prop_oneof![
+        4 => Just(Step::Accept),
+        6 => conn.clone().prop_map(move |conn| send(conn, start_request())),
+        8 => (conn.clone(), call.clone()).prop_map(move |(conn, id)| send(conn, call_request(id))),
+        3 => (conn.clone(), call).prop_map(move |(conn, call_id)| {
+            send(conn, CallClearRequest { call_id }.into())
+        }),
+        2 => (conn.clone(), any::<Repr>()).prop_map(move |(conn, repr)| send(conn, repr)),
+        2 => conn.prop_map(Step::HangUp),
+        8 => (session.clone(), protocol, any::<[u8; 3]>(), any::<Vec<u8>>()).prop_map(
+            |(session, protocol, [code, id, _], data)| {
+                let len = u16::try_from(data.len() + 4).unwrap_or(4).to_be_bytes();
+                let head = [code % 12, id % 3, len[0], len[1]];
+                Step::Frame(session, protocol, [&head, data.as_slice()].concat())
+            }
+        ),
+        1 => session.clone().prop_map(Step::Removed),
+        1 => session.prop_map(Step::Failed),
+        4 => (0..20_u64).prop_map(Step::Wait),
+        1 => Just(Step::LoseDatapath),
+        2 => Just(Step::Greet),
+        1 => Just(Step::Stop),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_peers_and_the_datapath_do_breaks_the_engine_or_leaks(
+        steps in prop::collection::vec(step(), 0..80),
+    ) {
+        let (mut host, mut now, mut conns) = (Host::new(SERVER, "192.0.2.2"), now(), Vec::new());
+        host.greet(now);
+        for step in steps {
+            match step {
+                Step::Accept => conns.extend(host.accept(now, CLIENT)),
+                Step::Send(conn, repr) => {
+                    if let Some(&conn) = conns.get(conn) {
+                        host.receive(now, conn, *repr);
+                    }
+                }
+                Step::HangUp(conn) => {
+                    if conn < conns.len() {
+                        host.engine.handle_closed(now, conns.remove(conn));
+                    }
+                }
+                Step::Frame(session, protocol, payload) => {
+                    let session = SessionId(session);
+                    let frame = Event::Frame { session, protocol, payload };
+                    host.engine.handle_datapath_event(now, frame);
+                }
+                Step::Removed(session) => {
+                    let session = SessionId(session);
+                    // The datapath says so of its own accord only if it is so.
+                    if host.datapath.sessions.remove(&session).is_some() {
+                        let counters = SessionCounters::default();
+                        let removed = Event::Removed { session, counters };
+                        host.engine.handle_datapath_event(now, removed);
+                    }
+                }
+                Step::Failed(session) => {
+                    let (session, reason) = (SessionId(session), String::new());
+                    host.engine.handle_datapath_event(now, Event::Failed { session, reason });
+                }
+                Step::Wait(seconds) => {
+                    now += Duration::from_secs(seconds);
+                    host.engine.handle_timeout(now);
+                }
+                Step::LoseDatapath => host.lose_datapath(now),
+                Step::Greet => {
+                    host.datapath.sessions.clear();
+                    host.greet(now);
+                }
+                Step::Stop => host.stop(now),
+            }
+            host.obey(now);
+        }
+        for conn in conns {
+            host.engine.handle_closed(now, conn);
+            host.obey(now);
+        }
+        prop_assert!(host.engine.conns.is_empty());
+        prop_assert_eq!(host.sessions(), 0);
+        prop_assert!(host.engine.calls.is_empty());
+        prop_assert!(host.engine.pools.used().next().is_none());
+        prop_assert!(host.datapath.sessions.is_empty());
+        for _ in 0..MAX_STRANGERS_PER_SOURCE {
+            prop_assert!(host.engine.half_open.enter(CLIENT), "a stranger is still counted");
+        }
+    }
+}
+
 // Helpers
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -813,9 +931,10 @@ impl Host {
                 protocol,
                 payload,
             } => {
-                let tunnel = datapath.sessions[&session];
-                let call = CallId(tunnel.peer_call_id.0);
-                self.gre.push_back((call, protocol, payload));
+                if let Some(tunnel) = datapath.sessions.get(&session) {
+                    let call = CallId(tunnel.peer_call_id.0);
+                    self.gre.push_back((call, protocol, payload));
+                }
                 vec![]
             }
             Request::Read { session } => vec![Event::Counters {
@@ -823,7 +942,7 @@ impl Host {
                 counters: datapath.counters,
             }],
             Request::Remove { session } => {
-                assert!(datapath.sessions.remove(&session).is_some());
+                datapath.sessions.remove(&session);
                 datapath.interfaces.remove(&session);
                 let counters = datapath.counters;
                 if datapath.answers_removals {

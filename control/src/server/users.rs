@@ -7,9 +7,11 @@ use greyhound_datapath::ids::SessionId;
 /// The sessions of users that are logged in.
 #[derive(Debug, Default)]
 pub(super) struct Users {
-    sessions: BTreeMap<String, BTreeSet<SessionId>>,
-    /// Login and name of each session.
-    by_session: BTreeMap<SessionId, (String, String)>,
+    /// Each user's sessions by their number: 0 for `<pptp-USER>`, else what stands behind it.
+    sessions: BTreeMap<String, BTreeMap<u32, SessionId>>,
+    /// User and number of each session.
+    by_session: BTreeMap<SessionId, (String, u32)>,
+    /// Also those of different users must differ: `ann`'s second and the first of `ann-1`.
     names: BTreeSet<String>,
 }
 
@@ -17,21 +19,27 @@ impl Users {
     /// Notes that a user is logged in, and returns the name of the session's interface.
     pub(super) fn enter(&mut self, id: SessionId, user: &str) -> String {
         self.leave(id);
-        let name = self.free_name(user);
+        let sessions = self.sessions.entry(user.to_owned()).or_default();
+        let mut number = lowest_free(sessions);
+        let mut name = name_of(user, number);
+        while sessions.contains_key(&number) || self.names.contains(&name) {
+            number += 1;
+            name = name_of(user, number);
+        }
+        sessions.insert(number, id);
+        self.by_session.insert(id, (user.to_owned(), number));
         self.names.insert(name.clone());
-        self.sessions.entry(user.to_owned()).or_default().insert(id);
-        self.by_session.insert(id, (user.to_owned(), name.clone()));
         name
     }
 
     /// Notes that a session is nobody's any more.
     pub(super) fn leave(&mut self, id: SessionId) {
-        let Some((user, name)) = self.by_session.remove(&id) else {
+        let Some((user, number)) = self.by_session.remove(&id) else {
             return;
         };
-        self.names.remove(&name);
+        self.names.remove(&name_of(&user, number));
         if let Some(sessions) = self.sessions.get_mut(&user) {
-            sessions.remove(&id);
+            sessions.remove(&number);
             if sessions.is_empty() {
                 self.sessions.remove(&user);
             }
@@ -40,25 +48,23 @@ impl Users {
 
     /// The sessions of a user.
     pub(super) fn sessions_of(&self, user: &str) -> Vec<SessionId> {
-        let sessions = self.sessions.get(user).into_iter().flatten();
-        sessions.copied().collect()
+        let sessions = self.sessions.get(user).into_iter();
+        sessions.flat_map(BTreeMap::values).copied().collect()
     }
+}
 
-    /// `<pptp-USER>`, or with a number from 1 on behind it.
-    fn free_name(&self, user: &str) -> String {
-        let first = format!("<pptp-{user}>");
-        if !self.names.contains(&first) {
-            return first;
-        }
-        let mut number = 1_u32;
-        loop {
-            let name = format!("<pptp-{user}-{number}>");
-            if !self.names.contains(&name) {
-                return name;
-            }
-            number += 1;
-        }
+fn name_of(user: &str, number: u32) -> String {
+    match number {
+        0 => format!("<pptp-{user}>"),
+        number => format!("<pptp-{user}-{number}>"),
     }
+}
+
+fn lowest_free(sessions: &BTreeMap<u32, SessionId>) -> u32 {
+    (0..)
+        .zip(sessions.keys())
+        .find_map(|(number, &taken)| (number != taken).then_some(number))
+        .unwrap_or_else(|| sessions.keys().next_back().map_or(0, |last| last + 1))
 }
 
 #[cfg(test)]
@@ -74,8 +80,19 @@ mod tests {
         assert_eq!(users.enter(SessionId(4), "bob"), "<pptp-bob>");
         users.leave(SessionId(2));
         assert_eq!(users.enter(SessionId(5), "ann"), "<pptp-ann-1>");
-        let of_ann = [SessionId(1), SessionId(3), SessionId(5)];
+        let of_ann = [SessionId(1), SessionId(5), SessionId(3)];
         assert_eq!(users.sessions_of("ann"), of_ann);
+    }
+
+    #[test]
+    fn the_names_of_different_users_differ_too() {
+        let mut users = Users::default();
+        assert_eq!(users.enter(SessionId(1), "ann-1"), "<pptp-ann-1>");
+        assert_eq!(users.enter(SessionId(2), "ann"), "<pptp-ann>");
+        assert_eq!(users.enter(SessionId(3), "ann"), "<pptp-ann-2>");
+        users.leave(SessionId(3));
+        users.leave(SessionId(1));
+        assert_eq!(users.enter(SessionId(4), "ann"), "<pptp-ann-1>");
     }
 
     #[test]
