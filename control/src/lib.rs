@@ -2,9 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aaa;
 pub mod cause;
 pub mod console;
+pub mod dialer;
 pub mod entropy;
+pub mod io;
 pub mod model;
 pub mod ppp;
 pub mod pptp;
+pub mod server;
+pub mod session;

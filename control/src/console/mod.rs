@@ -1,3 +1,7 @@
 //! The console: commands in the words of the product, prints to the letter.
 
+pub mod command;
+mod print;
 pub mod snapshot;
+mod views;
+pub mod wire;

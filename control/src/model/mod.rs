@@ -1,11 +1,37 @@
 //! The configuration: what the menus of the product hold, as values.
+//!
+//! A [`Config`] is read from text in the syntax of the product's export ([`Config::parse`]). The
+//! [`schema`] says which menus and properties there are; a text that contains anything else, or
+//! refers to what does not exist, is refused as a whole.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::ppp::{AuthMethod, Encryption};
+
+mod check;
+mod lex;
+mod parse;
+mod resolve;
+pub mod schema;
+pub mod time;
+pub mod value;
+
+pub use self::lex::Position;
+pub use self::resolve::Resolved;
+
+/// The configuration of the demonstration, in the syntax of the file: a server with the user
+/// `MT-User`, password `StrongPass`, and the addresses 10.0.0.1 and 10.0.0.5.
+pub const DEMO: &str = include_str!("demo.rsc");
+
+/// The name of the profile that leaves everything to the server's `default-profile`.
+pub const DEFAULT_PROFILE: &str = "default";
+
+/// The name of the built-in profile with encryption.
+pub const DEFAULT_ENCRYPTION_PROFILE: &str = "default-encryption";
 
 /// Everything that is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +48,89 @@ pub struct Config {
     pub secrets: Vec<Secret>,
     /// `/ip pool`.
     pub pools: Vec<Pool>,
+}
+
+impl Config {
+    /// Reads a configuration from text in the syntax of the product's export.
+    ///
+    /// # Errors
+    /// All that is wrong with the text, in its order. No part of it is to be used then.
+    pub fn parse(text: &str) -> Result<(Self, Vec<Warning>), Vec<Error>> {
+        parse::parse(text)
+    }
+
+    /// The profile called `name`.
+    #[must_use]
+    pub fn profile(&self, name: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.name == name)
+    }
+
+    /// The pool called `name`.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// The secret by which `user` logs in over PPTP: one for this service before one for any.
+    /// Disabled ones and those of other services do not count.
+    #[must_use]
+    pub fn secret(&self, user: &str) -> Option<&Secret> {
+        let of = |service| {
+            self.secrets.iter().find(move |secret| {
+                secret.name == user && secret.service == service && !secret.disabled
+            })
+        };
+        of(Service::Pptp).or_else(|| of(Service::Any))
+    }
+}
+
+/// Nothing configured but the two built-in profiles.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            identity: "Greyhound".to_owned(),
+            server: PptpServer::default(),
+            clients: Vec::new(),
+            profiles: vec![
+                Profile {
+                    name: DEFAULT_PROFILE.to_owned(),
+                    ..Profile::default()
+                },
+                Profile {
+                    name: DEFAULT_ENCRYPTION_PROFILE.to_owned(),
+                    use_encryption: Some(Encryption::Yes),
+                    ..Profile::default()
+                },
+            ],
+            secrets: Vec::new(),
+            pools: Vec::new(),
+        }
+    }
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text} {at}")]
+pub struct Error {
+    /// Where.
+    pub at: Position,
+    /// What, in the words of the product where it has some.
+    pub text: String,
+}
+
+/// What is accepted and of no use, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where.
+    pub at: Position,
+    /// What.
+    pub text: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.text, self.at)
+    }
 }
 
 /// `/interface pptp-server server`.
@@ -41,8 +150,21 @@ pub struct PptpServer {
     pub max_mru: u16,
 }
 
+impl Default for PptpServer {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            authentication: vec![AuthMethod::MsChapV1, AuthMethod::MsChapV2],
+            default_profile: DEFAULT_ENCRYPTION_PROFILE.to_owned(),
+            keepalive_timeout: Some(Duration::from_secs(30)),
+            max_mtu: 1460,
+            max_mru: 1460,
+        }
+    }
+}
+
 /// `/interface pptp-client`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PptpClient {
     /// Interface name, default `pptp-out1` and so on.
     pub name: String,
@@ -66,6 +188,47 @@ pub struct PptpClient {
     pub disabled: bool,
     /// Free text.
     pub comment: String,
+}
+
+/// A client without a name: reading a configuration gives it `pptp-out1` and so on.
+impl Default for PptpClient {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            connect_to: String::new(),
+            user: String::new(),
+            password: Zeroizing::default(),
+            profile: DEFAULT_ENCRYPTION_PROFILE.to_owned(),
+            allow: vec![
+                AuthMethod::Pap,
+                AuthMethod::Chap,
+                AuthMethod::MsChapV1,
+                AuthMethod::MsChapV2,
+            ],
+            keepalive_timeout: Some(Duration::from_secs(60)),
+            max_mtu: 1460,
+            max_mru: 1460,
+            disabled: true,
+            comment: String::new(),
+        }
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for PptpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PptpClient")
+            .field("name", &self.name)
+            .field("connect_to", &self.connect_to)
+            .field("user", &self.user)
+            .field("profile", &self.profile)
+            .field("allow", &self.allow)
+            .field("keepalive_timeout", &self.keepalive_timeout)
+            .field("max_mtu", &self.max_mtu)
+            .field("max_mru", &self.max_mru)
+            .field("disabled", &self.disabled)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where an address comes from.
@@ -99,7 +262,7 @@ pub struct Profile {
 }
 
 /// `/ppp secret`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     /// The login.
     pub name: String,
@@ -121,6 +284,37 @@ pub struct Secret {
     pub comment: String,
 }
 
+impl Default for Secret {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            password: Zeroizing::default(),
+            service: Service::Any,
+            profile: DEFAULT_PROFILE.to_owned(),
+            caller_id: String::new(),
+            local_address: None,
+            remote_address: None,
+            disabled: false,
+            comment: String::new(),
+        }
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secret")
+            .field("name", &self.name)
+            .field("service", &self.service)
+            .field("profile", &self.profile)
+            .field("caller_id", &self.caller_id)
+            .field("local_address", &self.local_address)
+            .field("remote_address", &self.remote_address)
+            .field("disabled", &self.disabled)
+            .finish_non_exhaustive()
+    }
+}
+
 /// `service` of a secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Service {
@@ -134,7 +328,7 @@ pub enum Service {
 }
 
 /// `/ip pool`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
     /// Its name.
     pub name: String,

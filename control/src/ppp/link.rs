@@ -278,6 +278,12 @@ impl Link {
         self.commands.pop_front()
     }
 
+    /// Why the link ends, as soon as it has begun to.
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
     /// When to call [`Self::handle_timeout`] at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -1,0 +1,3 @@
+//! Who may come in and what each gets: addresses from pools.
+
+pub mod pool;

@@ -1,0 +1,183 @@
+//! Who gets what: the server's default profile, the user's profile and the secret, laid over one
+//! another.
+
+use std::net::Ipv4Addr;
+
+use super::{AddressSource, Config, PptpClient, Profile, Secret};
+use crate::ppp::{AuthMethod, Encryption};
+
+/// What a user gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Where our address inside the tunnel comes from.
+    pub local: Option<AddressSource>,
+    /// Where the user's address inside the tunnel comes from.
+    pub remote: Option<AddressSource>,
+    /// DNS servers.
+    pub dns: [Option<Ipv4Addr>; 2],
+    /// WINS servers.
+    pub wins: [Option<Ipv4Addr>; 2],
+    /// The encryption policy.
+    pub encryption: Encryption,
+    /// A second login ends the first.
+    pub only_one: bool,
+}
+
+impl Config {
+    /// What the user of `secret` gets. The secret counts before its profile, that before the
+    /// server's default profile; but a fixed address counts before any pool.
+    #[must_use]
+    pub fn resolve(&self, secret: &Secret) -> Resolved {
+        self.layers(
+            secret.local_address,
+            secret.remote_address,
+            self.profile(&secret.profile),
+        )
+    }
+
+    /// What a user without a profile gets: what the server's default profile says.
+    #[must_use]
+    pub fn resolve_default(&self) -> Resolved {
+        self.layers(None, None, None)
+    }
+
+    /// The encryption policy of a client, which is that of its profile alone.
+    #[must_use]
+    pub fn client_encryption(&self, client: &PptpClient) -> Encryption {
+        self.profile(&client.profile)
+            .and_then(|profile| profile.use_encryption)
+            .unwrap_or(Encryption::No)
+    }
+
+    fn layers(
+        &self,
+        local: Option<Ipv4Addr>,
+        remote: Option<Ipv4Addr>,
+        profile: Option<&Profile>,
+    ) -> Resolved {
+        let layers = [profile, self.profile(&self.server.default_profile)];
+        let layers = || layers.into_iter().flatten();
+        Resolved {
+            local: address(local, layers().map(|layer| layer.local_address.as_ref())),
+            remote: address(remote, layers().map(|layer| layer.remote_address.as_ref())),
+            dns: servers(layers().map(|layer| layer.dns_server.as_slice())),
+            wins: servers(layers().map(|layer| layer.wins_server.as_slice())),
+            encryption: layers()
+                .find_map(|layer| layer.use_encryption)
+                .unwrap_or(Encryption::No),
+            only_one: layers().find_map(|layer| layer.only_one).unwrap_or(false),
+        }
+    }
+}
+
+/// The methods whose proof gives MPPE its keys (RFC 3079).
+pub(super) fn gives_keys(methods: &[AuthMethod]) -> bool {
+    methods.contains(&AuthMethod::MsChapV1) || methods.contains(&AuthMethod::MsChapV2)
+}
+
+fn address<'a>(
+    fixed: Option<Ipv4Addr>,
+    layers: impl Iterator<Item = Option<&'a AddressSource>>,
+) -> Option<AddressSource> {
+    if let Some(address) = fixed {
+        return Some(AddressSource::Fixed(address));
+    }
+    let sources: Vec<_> = layers.flatten().collect();
+    sources
+        .iter()
+        .find(|source| matches!(source, AddressSource::Fixed(_)))
+        .or_else(|| sources.first())
+        .map(|&source| source.clone())
+}
+
+fn servers<'a>(mut layers: impl Iterator<Item = &'a [Ipv4Addr]>) -> [Option<Ipv4Addr>; 2] {
+    let addresses = layers.find(|layer| !layer.is_empty()).unwrap_or_default();
+    [addresses.first().copied(), addresses.get(1).copied()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+
+    #[test]
+    fn the_secret_counts_before_its_profile_and_that_before_the_default_profile() {
+        let config = config(
+            "/ppp profile
+             add name=low local-address=10.0.0.1 remote-address=10.0.0.2 use-encryption=yes \
+                only-one=yes dns-server=1.1.1.1,8.8.8.8 wins-server=10.9.9.9
+             add name=high remote-address=10.0.0.3 use-encryption=required dns-server=9.9.9.9
+             /interface pptp-server server set default-profile=low
+             /ppp secret
+             add name=u profile=high remote-address=10.0.0.5
+             add name=v profile=high
+             add name=w",
+        );
+        let of = |user: &str| config.resolve(config.secret(user).unwrap());
+
+        let top = of("u");
+        assert_eq!(top.local, fixed([10, 0, 0, 1]));
+        assert_eq!(top.remote, fixed(USER.octets()));
+        assert_eq!(top.dns, [Some(Ipv4Addr::new(9, 9, 9, 9)), None]);
+        assert_eq!(top.wins, [Some(Ipv4Addr::new(10, 9, 9, 9)), None]);
+        assert_eq!(top.encryption, Encryption::Required);
+        assert!(top.only_one);
+        assert_eq!(of("v").remote, fixed([10, 0, 0, 3]));
+        assert_eq!(of("w").remote, fixed([10, 0, 0, 2]));
+        assert_eq!(of("w").encryption, Encryption::Yes);
+        assert_eq!(config.resolve_default(), of("w"));
+    }
+
+    #[test]
+    fn a_fixed_address_counts_before_a_pool_of_a_higher_layer() {
+        let config = config(
+            "/ip pool add name=p ranges=10.0.0.10-10.0.0.20
+             /ip pool add name=q ranges=10.0.1.10-10.0.1.20
+             /ppp profile add name=low remote-address=10.0.0.2 local-address=q
+             /ppp profile add name=high remote-address=p local-address=p
+             /interface pptp-server server set default-profile=low
+             /ppp secret add name=u profile=high",
+        );
+
+        let resolved = config.resolve(&config.secrets[0]);
+
+        assert_eq!(resolved.remote, fixed([10, 0, 0, 2]));
+        assert_eq!(resolved.local, Some(AddressSource::Pool("p".to_owned())));
+    }
+
+    #[test]
+    fn a_user_without_anything_gets_the_encryption_of_the_default_profile() {
+        let config = config("/ppp secret add name=u");
+
+        let resolved = config.resolve(&config.secrets[0]);
+
+        assert_eq!(resolved.encryption, Encryption::Yes);
+        assert_eq!(resolved.remote, None);
+        assert!(!resolved.only_one);
+    }
+
+    #[test]
+    fn a_client_has_the_encryption_of_its_profile_alone() {
+        let config = config(
+            "/interface pptp-client add connect-to=a user=u
+             /interface pptp-client add connect-to=a user=u profile=default",
+        );
+
+        let policies: Vec<_> = config
+            .clients
+            .iter()
+            .map(|client| config.client_encryption(client))
+            .collect();
+
+        assert_eq!(policies, [Encryption::Yes, Encryption::No]);
+    }
+
+    fn fixed(octets: [u8; 4]) -> Option<AddressSource> {
+        Some(AddressSource::Fixed(octets.into()))
+    }
+
+    fn config(text: &str) -> Config {
+        Config::parse(text).unwrap().0
+    }
+}
