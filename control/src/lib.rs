@@ -9,3 +9,4 @@ pub mod entropy;
 pub mod model;
 pub mod ppp;
 pub mod pptp;
+pub mod supervisor;
