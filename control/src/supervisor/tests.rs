@@ -125,10 +125,13 @@ fn programs_are_stopped_one_after_the_other_the_last_one_first() {
 #[test]
 fn a_program_that_does_not_stop_is_killed() {
     let dir = TestDir::new("killed");
-    let supervised = Supervised::start(vec![shell(
-        &dir,
-        "trap '' TERM; echo $$ > pid; while :; do sleep 0.01; done",
-    )]);
+    let supervised = Supervised::with_grace(
+        vec![shell(
+            &dir,
+            "trap '' TERM; echo $$ > pid; while :; do sleep 0.01; done",
+        )],
+        Duration::from_millis(50),
+    );
 
     wait_until(|| dir.lines("pid").len() == 1);
     let (outcome, log) = supervised.stop();
@@ -261,12 +264,16 @@ struct Supervised {
 
 impl Supervised {
     fn start(programs: Vec<Program>) -> Self {
+        Self::with_grace(programs, Duration::from_secs(30))
+    }
+
+    fn with_grace(programs: Vec<Program>, grace: Duration) -> Self {
         let policy = Policy {
             first_pause: Duration::from_millis(10),
             longest_pause: Duration::from_millis(100),
-            settled: Duration::from_secs(5),
+            settled: Duration::from_secs(30),
             attempts: 3,
-            grace: Duration::from_secs(1),
+            grace,
         };
         let (stop, stopped) = UnixStream::pair().unwrap();
         let thread = thread::spawn(move || {
