@@ -1,4 +1,4 @@
-//! How the values of properties are written: each [`Notation`] reads and writes one type.
+//! How the values of properties are written: each notation reads and writes one type.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
