@@ -5,8 +5,12 @@
 pub mod aaa;
 pub mod cause;
 pub mod console;
+pub mod dialer;
 pub mod entropy;
+pub mod io;
 pub mod model;
 pub mod ppp;
 pub mod pptp;
+pub mod server;
+pub mod session;
 pub mod supervisor;

@@ -12,6 +12,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use greyhound_control::console::wire;
 use greyhound_control::model::{self, Config};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
 
 mod up;
@@ -119,12 +121,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Up(options) => up::up(&options, &cli.run_dir).map(|()| 0),
-        Command::CheckConfig { file } => read_config(&ConfigSource {
-            config: Some(file),
-            demo_config: false,
-        })
-        .map(|_| 0),
-        Command::Control { .. } => control().map(|()| 0),
+        Command::CheckConfig { file } => check_config(file).map(|()| 0),
+        Command::Control { source, state_dir } => {
+            control(&source, cli.run_dir, state_dir).map(|()| 0)
+        }
         Command::Console(words) => console(&cli.run_dir, cli.json, words),
     };
     match outcome {
@@ -136,8 +136,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the configuration; what is wrong with it is told on standard error, a line each.
-fn read_config(source: &ConfigSource) -> anyhow::Result<Config> {
+fn check_config(file: PathBuf) -> anyhow::Result<()> {
+    let source = ConfigSource {
+        config: Some(file),
+        demo_config: false,
+    };
+    let (_, warnings) = read_config(&source)?;
+    warnings.say();
+    Ok(())
+}
+
+/// Reads the configuration. What is wrong with it is told on standard error, a line each.
+fn read_config(source: &ConfigSource) -> anyhow::Result<(Config, Warnings)> {
     let (name, text) = match &source.config {
         Some(path) => {
             let text = std::fs::read_to_string(path)
@@ -149,10 +159,10 @@ fn read_config(source: &ConfigSource) -> anyhow::Result<Config> {
     let place = |at: model::Position| format!("{name}:{}:{}", at.line, at.column);
     match Config::parse(&text) {
         Ok((config, warnings)) => {
-            for warning in warnings {
-                say(&format!("{}: warning: {warning}", place(warning.at)));
-            }
-            Ok(config)
+            let warnings = warnings
+                .iter()
+                .map(|warning| format!("{}: warning: {warning}", place(warning.at)));
+            Ok((config, Warnings(warnings.collect())))
         }
         Err(errors) => {
             for error in &errors {
@@ -163,8 +173,33 @@ fn read_config(source: &ConfigSource) -> anyhow::Result<Config> {
     }
 }
 
-fn control() -> anyhow::Result<()> {
-    bail!("the control process is not part of this build")
+/// What a configuration has that is of no use, a line each.
+struct Warnings(Vec<String>);
+
+impl Warnings {
+    /// Tells them on standard error.
+    fn say(&self) {
+        for warning in &self.0 {
+            say(warning);
+        }
+    }
+}
+
+/// Runs the control process. It logs to standard error, at the level of RUST_LOG, else `info`.
+fn control(source: &ConfigSource, run_dir: PathBuf, state_dir: PathBuf) -> anyhow::Result<()> {
+    // `up` has told the warnings, and not everything that starts again is to tell them again.
+    let (config, _) = read_config(source)?;
+    let level = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(level.from_env_lossy())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    greyhound_control::io::run(greyhound_control::io::Options::new(
+        run_dir, state_dir, config,
+    ))?;
+    Ok(())
 }
 
 /// Asks the running greyhound and prints what it answers.

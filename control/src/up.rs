@@ -18,7 +18,8 @@ use crate::{ConfigSource, UpOptions, read_config};
 
 /// Returns once it was told to stop and everything has stopped.
 pub(crate) fn up(options: &UpOptions, run_dir: &Path) -> anyhow::Result<()> {
-    read_config(&options.source)?;
+    let (_, warnings) = read_config(&options.source)?;
+    warnings.say();
     check_privileges()?;
     let programs = programs(options, run_dir)?;
     create_dir(run_dir)?;

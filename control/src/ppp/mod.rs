@@ -1,6 +1,6 @@
 //! One PPP link (RFC 1661): LCP, authentication, CCP with MPPE (RFC 3078), IPCP (RFC 1332, 1877).
 //!
-//! Sans-IO: frames and the time go into a `Link`, [`Command`]s come out.
+//! Sans-IO: frames and the time go into a [`Link`], [`Command`]s come out.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -11,6 +11,21 @@ use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 use zeroize::Zeroizing;
 
 use crate::cause::Cause;
+
+mod auth;
+mod ccp;
+mod chap;
+mod fsm;
+mod ipcp;
+mod keepalive;
+mod lcp;
+mod link;
+mod mschap;
+mod negotiation;
+mod packet;
+mod verify;
+
+pub use link::Link;
 
 /// PPP protocol numbers.
 pub mod protocol {
@@ -58,7 +73,7 @@ pub enum Encryption {
 }
 
 /// Who we are on this link.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Role {
     /// We authenticate the peer and tell it its address.
     Server {
@@ -76,6 +91,24 @@ pub enum Role {
         /// The methods we let the server use.
         allow: Vec<AuthMethod>,
     },
+}
+
+/// Without the password.
+impl fmt::Debug for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server { name, methods } => f
+                .debug_struct("Server")
+                .field("name", name)
+                .field("methods", methods)
+                .finish(),
+            Self::Client { user, allow, .. } => f
+                .debug_struct("Client")
+                .field("user", user)
+                .field("allow", allow)
+                .finish_non_exhaustive(),
+        }
+    }
 }
 
 /// What a link is to be.
@@ -245,7 +278,7 @@ pub enum Command {
         /// The information field.
         payload: Vec<u8>,
     },
-    /// LCP opened, or reopened: tell the datapath.
+    /// LCP opened, or left Opened (`opened` is then false): tell the datapath.
     SetLink(LinkOptions),
     /// Server: check this and call `Link::handle_verdict`.
     Authenticate {
@@ -259,13 +292,15 @@ pub enum Command {
         /// Server: the peer's name; client: ours.
         user: String,
     },
-    /// CCP opened or closed: tell the datapath.
+    /// Encryption changed: tell the datapath. Before CCP opens comes one with `rx` alone, because
+    /// the peer may encrypt as soon as it has our Configure-Ack; the one that follows with the
+    /// same `rx` does not begin its keys anew.
     SetMppe {
         /// For what the peer sends.
         rx: Option<Parameters>,
         /// For what we send.
         tx: Option<Parameters>,
-        /// The same for people.
+        /// The same for people; nothing until CCP is open.
         encoding: Encoding,
     },
     /// IPCP opened.

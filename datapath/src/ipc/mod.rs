@@ -87,7 +87,8 @@ pub enum Request {
         /// What holds from the next frame on.
         link: LinkOptions,
     },
-    /// What CCP agreed on, each direction by itself; `None` is no encryption.
+    /// What CCP agreed on, each direction by itself; `None` is no encryption. A direction that has
+    /// these very parameters already goes on where it is; only after `None` does it begin anew.
     SetMppe {
         /// The session.
         session: SessionId,

@@ -1,0 +1,473 @@
+//! The loop: waits for sockets and deadlines, tells the server, carries out what it wants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use mio::net::{TcpListener, TcpStream, UnixStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use tracing::Level;
+
+use super::Options;
+use super::console::Console;
+use super::datapath::{Datapath, Lost};
+use super::resolve::Resolver;
+use super::tcp::{LINGER, Received, Stream};
+use crate::console::command;
+use crate::entropy::SystemEntropy;
+use crate::server::{Command, ConnId, Server};
+use crate::session::line::Line;
+
+const LISTENER: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const DATAPATH: Token = Token(2);
+const CONSOLE: Token = Token(3);
+const RESOLVER: Token = Token(4);
+/// From here on even numbers are TCP connections and odd ones are the console's.
+const FIRST_CONNECTION: usize = 16;
+
+/// TCP connections let in before the others get their turn.
+const ACCEPTS_A_TURN: usize = 64;
+
+/// Reads from one TCP connection before the others get their turn.
+const READS_A_TURN: usize = 4;
+
+/// Datapath events taken before the others get their turn.
+const EVENTS_A_TURN: usize = 1024;
+
+/// How long to let no connection in when there is no descriptor or memory for it.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that may wait for their peer to close, too.
+const MAX_CLOSING: usize = 1024;
+
+/// The loop.
+pub(super) struct EventLoop {
+    clock: Box<dyn Fn() -> Instant>,
+    poll: Poll,
+    server: Server<SystemEntropy>,
+    port: u16,
+    listener: Option<TcpListener>,
+    /// When to accept, whether or not the listener has something to say.
+    accept_at: Option<Instant>,
+    streams: BTreeMap<ConnId, Stream>,
+    /// Connections whose server's address is being looked up.
+    resolving: BTreeSet<ConnId>,
+    resolver: Resolver,
+    /// Connections that have not been read to the end.
+    unread: BTreeSet<ConnId>,
+    closing: BTreeSet<(Instant, ConnId)>,
+    datapath: Datapath,
+    /// The datapath has not been read to the end.
+    datapath_unread: bool,
+    console: Console,
+    signals: Option<UnixStream>,
+    /// Set once the server has stopped: until when to wait for what is still to be sent.
+    leave_by: Option<Instant>,
+}
+
+impl EventLoop {
+    /// Opens the sockets.
+    pub(super) fn new(
+        options: Options,
+        boot: u8,
+        clock: Box<dyn Fn() -> Instant>,
+    ) -> anyhow::Result<Self> {
+        let now = clock();
+        let poll = Poll::new().context("cannot create an epoll set")?;
+        let registry = poll.registry();
+        let listener = if options.config.server.enabled {
+            Some(listen(&options, &poll)?)
+        } else {
+            None
+        };
+        let waker = Waker::new(registry, RESOLVER).context("cannot create an eventfd")?;
+        Ok(Self {
+            console: Console::new(&options.run_dir, CONSOLE, registry)?,
+            datapath: Datapath::new(&options.run_dir, DATAPATH, now),
+            server: Server::new(now, options.config, SystemEntropy, boot),
+            port: options.port,
+            accept_at: None,
+            listener,
+            streams: BTreeMap::new(),
+            resolving: BTreeSet::new(),
+            resolver: Resolver::new(waker),
+            unread: BTreeSet::new(),
+            closing: BTreeSet::new(),
+            datapath_unread: false,
+            signals: None,
+            leave_by: None,
+            clock,
+            poll,
+        })
+    }
+
+    /// Makes SIGTERM and SIGINT stop the server in good order.
+    pub(super) fn watch_signals(&mut self) -> anyhow::Result<()> {
+        let (ours, handlers) = StdUnixStream::pair().context("cannot create a socket pair")?;
+        ours.set_nonblocking(true)?;
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            signal_hook::low_level::pipe::register(signal, handlers.try_clone()?)
+                .context("cannot handle signals")?;
+        }
+        let mut ours = UnixStream::from_std(ours);
+        let registry = self.poll.registry();
+        registry.register(&mut ours, SIGNALS, Interest::READABLE)?;
+        self.signals = Some(ours);
+        Ok(())
+    }
+
+    /// Waits for something to happen and does what is to be done about it; returns whether there
+    /// will be more.
+    pub(super) fn turn(&mut self) -> anyhow::Result<bool> {
+        let mut now = (self.clock)();
+        self.advance(now);
+        if self.has_ended(now) {
+            return Ok(false);
+        }
+        let mut events = Events::with_capacity(1024);
+        let timeout = self.timeout(now);
+        match self.poll.poll(&mut events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => other.context("cannot wait for events")?,
+        }
+        now = (self.clock)();
+        for event in &events {
+            match event.token() {
+                LISTENER => self.accept_at = Some(now),
+                SIGNALS => self.read_signals(now),
+                DATAPATH => {
+                    self.datapath_unread = true;
+                    let flushed = self.datapath.flush();
+                    self.keep_datapath(now, flushed);
+                }
+                CONSOLE => self.console.note_waiting(),
+                RESOLVER => self.connect_resolved(now),
+                Token(token) => {
+                    let number = token.saturating_sub(FIRST_CONNECTION);
+                    match (u32::try_from(number / 2), number % 2) {
+                        (Ok(conn), 0) => self.on_stream_ready(now, ConnId(conn)),
+                        (_, _) => {
+                            let refresh = || self.server.refresh(now);
+                            self.console.handle_ready(now, number / 2, refresh);
+                        }
+                    }
+                }
+            }
+        }
+        self.take_turns(now);
+        self.advance(now);
+        Ok(true)
+    }
+
+    /// Everybody's share of what is there to read.
+    fn take_turns(&mut self, now: Instant) {
+        if self.accept_at.is_some_and(|at| at <= now) {
+            self.accept(now);
+        }
+        for conn in std::mem::take(&mut self.unread) {
+            self.read(now, conn);
+        }
+        if self.datapath_unread {
+            self.read_datapath(now);
+        }
+    }
+
+    /// Does what is due, and what the server wants.
+    fn advance(&mut self, now: Instant) {
+        if self.datapath.connect_if_due(now, self.poll.registry()) {
+            tracing::info!(topics = "system,info", "datapath connected");
+            self.datapath_unread = true;
+            self.server.handle_datapath_connected(now);
+        }
+        if self.server.poll_timeout().is_some_and(|at| at <= now) {
+            self.server.handle_timeout(now);
+        }
+        while let Some(&(at, conn)) = self.closing.first()
+            && at <= now
+        {
+            self.closing.pop_first();
+            self.streams.remove(&conn);
+        }
+        self.obey(now);
+        let token = |id| Token(FIRST_CONNECTION + 2 * id + 1);
+        self.console.accept(now, self.poll.registry(), token);
+        let (server, refreshed) = (&self.server, self.server.refreshed());
+        self.console.advance(now, refreshed, |request| {
+            let (config, snapshot) = (server.config(), server.snapshot(now));
+            let width = usize::from(request.width);
+            command::execute(&request.words, request.json, config, &snapshot, width)
+        });
+    }
+
+    /// Carries out what the server wants until it wants nothing more.
+    fn obey(&mut self, now: Instant) {
+        while let Some(command) = self.server.poll_command() {
+            match command {
+                Command::Send { conn, bytes } => {
+                    let sent = self.streams.get_mut(&conn).map(|one| one.send(&bytes));
+                    if let Some(Err(_)) = sent {
+                        self.on_stream_end(now, conn);
+                    }
+                }
+                Command::Close { conn } => self.close(now, conn),
+                Command::Connect { conn, host } => {
+                    self.resolving.insert(conn);
+                    self.resolver.look_up(conn, &host);
+                }
+                Command::Datapath(request) => {
+                    let sent = self.datapath.send(request);
+                    self.keep_datapath(now, sent);
+                }
+                Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
+                Command::Log(line) => write_log(&line),
+            }
+        }
+    }
+
+    /// How long to wait.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.datapath_unread || !self.unread.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [
+            self.server.poll_timeout(),
+            self.datapath.retry_at(),
+            self.console.poll_timeout(),
+            self.accept_at,
+            self.closing.first().map(|&(at, _)| at),
+            self.leave_by,
+        ];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    /// Whether the server has stopped and all it had to say is said, or has had its time.
+    fn has_ended(&mut self, now: Instant) -> bool {
+        if !self.server.is_stopped(now) {
+            return false;
+        }
+        let leave_by = *self.leave_by.get_or_insert(now + LINGER);
+        let is_flushed = self.streams.is_empty() && self.datapath.is_flushed();
+        is_flushed || leave_by <= now
+    }
+}
+
+/// TCP.
+impl EventLoop {
+    /// Lets clients in.
+    fn accept(&mut self, now: Instant) {
+        self.accept_at = None;
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        for _ in 0..ACCEPTS_A_TURN {
+            match listener.accept() {
+                Ok((socket, peer)) => {
+                    let ours = socket.local_addr().map(|address| address.ip());
+                    let (IpAddr::V4(peer), Ok(IpAddr::V4(ours))) = (peer.ip(), ours) else {
+                        continue;
+                    };
+                    if let Some(conn) = self.server.handle_accepted(now, ours, peer) {
+                        let stream = Stream::accepted(socket);
+                        if insert(&self.poll, &mut self.streams, conn, stream).is_err() {
+                            self.server.handle_closed(now, conn);
+                        }
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // This one is gone already; the next may not be.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::warn!(topics = "pptp,warning", "cannot accept: {error}");
+                    self.accept_at = Some(now + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+        self.accept_at = Some(now);
+    }
+
+    fn connect_resolved(&mut self, now: Instant) {
+        while let Some((conn, address)) = self.resolver.found() {
+            // It may have been given up meanwhile.
+            if !self.resolving.remove(&conn) {
+                continue;
+            }
+            let connected = address.map(|address| self.connect(conn, address));
+            if !matches!(connected, Some(Ok(()))) {
+                self.server.handle_closed(now, conn);
+            }
+        }
+    }
+
+    fn connect(&mut self, conn: ConnId, address: Ipv4Addr) -> io::Result<()> {
+        let socket = TcpStream::connect(SocketAddrV4::new(address, self.port).into())?;
+        let stream = Stream::connecting(socket);
+        insert(&self.poll, &mut self.streams, conn, stream)
+    }
+
+    fn on_stream_ready(&mut self, now: Instant, conn: ConnId) {
+        let Some(stream) = self.streams.get_mut(&conn) else {
+            return;
+        };
+        match stream.finish_connecting() {
+            Ok(Some((ours, peer))) => self.server.handle_connected(now, conn, ours, peer),
+            Ok(None) => {}
+            Err(_) => return self.on_stream_end(now, conn),
+        }
+        // If the connection is broken, reading shows it, after what the peer sent before.
+        let _ = stream.flush();
+        self.unread.insert(conn);
+    }
+
+    fn read(&mut self, now: Instant, conn: ConnId) {
+        let mut buffer = [0; 4096];
+        for _ in 0..READS_A_TURN {
+            let Some(stream) = self.streams.get_mut(&conn) else {
+                return;
+            };
+            match stream.receive(&mut buffer) {
+                Received::Bytes(count) => {
+                    if stream.closes_at().is_none() {
+                        self.server.handle_data(now, conn, &buffer[..count]);
+                        self.obey(now);
+                    }
+                }
+                Received::Nothing => return,
+                Received::End => return self.on_stream_end(now, conn),
+            }
+        }
+        self.unread.insert(conn);
+    }
+
+    /// Nothing more comes on a connection.
+    fn on_stream_end(&mut self, now: Instant, conn: ConnId) {
+        let Some(stream) = self.streams.remove(&conn) else {
+            return;
+        };
+        match stream.closes_at() {
+            Some(at) => {
+                self.closing.remove(&(at, conn));
+            }
+            None => self.server.handle_closed(now, conn),
+        }
+    }
+
+    /// The server is done with a connection.
+    fn close(&mut self, now: Instant, conn: ConnId) {
+        self.resolving.remove(&conn);
+        let Some(stream) = self.streams.get_mut(&conn) else {
+            return;
+        };
+        match stream.close(now) {
+            Some(at) if self.closing.len() < MAX_CLOSING => {
+                self.closing.insert((at, conn));
+                self.unread.insert(conn);
+            }
+            Some(_) | None => {
+                self.streams.remove(&conn);
+            }
+        }
+    }
+}
+
+/// The datapath and signals.
+impl EventLoop {
+    fn read_datapath(&mut self, now: Instant) {
+        for _ in 0..EVENTS_A_TURN {
+            match self.datapath.receive() {
+                Ok(Some(event)) => {
+                    self.server.handle_datapath_event(now, event);
+                    self.obey(now);
+                }
+                Ok(None) => {
+                    self.datapath_unread = false;
+                    return;
+                }
+                Err(error) => return self.keep_datapath(now, Err(error)),
+            }
+        }
+    }
+
+    /// Closes the connection to the datapath if it is of no more use.
+    fn keep_datapath(&mut self, now: Instant, result: Result<(), Lost>) {
+        if let Err(error) = result {
+            tracing::error!(topics = "system,error", "datapath lost: {error}");
+            self.datapath_unread = false;
+            self.datapath.close(now, self.poll.registry());
+            self.server.handle_datapath_lost(now);
+        }
+    }
+
+    fn read_signals(&mut self, now: Instant) {
+        let Some(signals) = &mut self.signals else {
+            return;
+        };
+        let mut buffer = [0; 64];
+        while matches!(signals.read(&mut buffer), Ok(count) if count > 0) {}
+        tracing::info!(topics = "system,info", "stopping");
+        self.stop(now);
+    }
+
+    /// Ends everything in good order.
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.listener = None;
+        self.server.stop(now);
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("server", &self.server)
+            .field("streams", &self.streams)
+            .field("datapath", &self.datapath)
+            .finish_non_exhaustive()
+    }
+}
+
+fn listen(options: &Options, poll: &Poll) -> anyhow::Result<TcpListener> {
+    let address = options.bind.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let address = SocketAddrV4::new(address, options.port);
+    let mut listener = TcpListener::bind(address.into())
+        .with_context(|| format!("cannot listen on TCP {address}"))?;
+    poll.registry()
+        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    Ok(listener)
+}
+
+/// Registers and keeps a connection.
+fn insert(
+    poll: &Poll,
+    streams: &mut BTreeMap<ConnId, Stream>,
+    conn: ConnId,
+    mut stream: Stream,
+) -> io::Result<()> {
+    let number = usize::try_from(conn.0).map_err(|_| ErrorKind::Unsupported)?;
+    let token = Token(FIRST_CONNECTION + 2 * number);
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    poll.registry().register(stream.socket(), token, interest)?;
+    streams.insert(conn, stream);
+    Ok(())
+}
+
+/// Hands a line of the server's to the log.
+fn write_log(line: &Line) {
+    let (topics, text) = (line.topics, &line.text);
+    match line.level {
+        Level::ERROR => tracing::error!(topics, "{text}"),
+        Level::WARN => tracing::warn!(topics, "{text}"),
+        Level::INFO => tracing::info!(topics, "{text}"),
+        Level::DEBUG => tracing::debug!(topics, "{text}"),
+        Level::TRACE => tracing::trace!(topics, "{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Everything of the control process that touches the kernel: sockets, signals, the clock.
+//!
+//! One thread, one mio loop around the sans-IO [`crate::server::Server`]. What is read goes in,
+//! what comes out is carried out; nothing here knows a protocol.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+
+use crate::model::Config;
+use crate::pptp;
+
+mod boot;
+mod console;
+mod datapath;
+mod event_loop;
+mod privilege;
+mod resolve;
+mod tcp;
+
+use self::event_loop::EventLoop;
+
+/// What the control process is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the sockets are: the datapath's and the console's. Created if it is not there.
+    pub run_dir: PathBuf,
+    /// What is to survive a restart. Created if it is not there.
+    pub state_dir: PathBuf,
+    /// The configuration.
+    pub config: Config,
+    /// The address to listen on; `None` is all of them.
+    pub bind: Option<Ipv4Addr>,
+    /// The TCP port to listen on and to dial. Anything but [`pptp::PORT`] is for tests: no PPTP
+    /// client knows of another.
+    pub port: u16,
+}
+
+impl Options {
+    /// The usual port on all addresses.
+    #[must_use]
+    pub const fn new(run_dir: PathBuf, state_dir: PathBuf, config: Config) -> Self {
+        Self {
+            run_dir,
+            state_dir,
+            config,
+            bind: None,
+            port: pptp::PORT,
+        }
+    }
+}
+
+/// Runs the control process until SIGTERM or SIGINT.
+///
+/// Gives up every capability of the process for good before the first byte is read.
+///
+/// # Errors
+/// What keeps it from starting: a folder, a socket, a port in use.
+pub fn run(options: Options) -> anyhow::Result<()> {
+    privilege::confine()?;
+    for folder in [&options.run_dir, &options.state_dir] {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    }
+    let boot = boot::count(&options.state_dir)?;
+    let mut event_loop = EventLoop::new(options, boot, Box::new(clock))?;
+    event_loop.watch_signals()?;
+    privilege::drop_all()?;
+    while event_loop.turn()? {}
+    Ok(())
+}
+
+/// The one clock of the process.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "here the time enters the process; everything else is told"
+)]
+fn clock() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,173 @@
+//! The Network phase of a [`Link`]: CCP, then IPCP, and the order in which the datapath hears.
+
+use std::time::Instant;
+
+use greyhound_datapath::mppe::Parameters;
+
+use super::{Link, Phase, SETUP, is_terminate_request};
+use crate::cause::Cause;
+use crate::ppp::ccp::Ccp;
+use crate::ppp::ipcp::Ipcp;
+use crate::ppp::negotiation::{Negotiation, Output};
+use crate::ppp::packet::code;
+use crate::ppp::{Command, Encoding, Encryption, MppeKeys, Role, protocol};
+
+impl Link {
+    /// Both ends are who they say.
+    pub(super) fn enter_network(&mut self, now: Instant, keys: Option<MppeKeys>) {
+        self.phase = Phase::Network;
+        match (self.encryption, keys) {
+            (Encryption::No, _) | (Encryption::Yes, None) => self.start_ipcp(now),
+            (Encryption::Required, None) => self.close(now, Cause::EncryptionNotNegotiated),
+            (Encryption::Yes | Encryption::Required, Some(keys)) => {
+                let mut ccp = Negotiation::new(Ccp::new(keys));
+                ccp.start(now, &mut *self.entropy);
+                self.ccp = Some(ccp);
+            }
+        }
+        self.pump(now);
+        self.replay(now, protocol::CCP);
+    }
+
+    pub(super) fn on_network_frame(&mut self, now: Instant, protocol: u16, payload: &[u8]) {
+        match self.phase {
+            Phase::Authenticate => self.keep_early(protocol, payload),
+            Phase::Network => self.on_negotiation_frame(now, protocol, payload),
+            Phase::Dead | Phase::Establish | Phase::Terminate | Phase::Finished => {}
+        }
+    }
+
+    fn on_negotiation_frame(&mut self, now: Instant, protocol: u16, payload: &[u8]) {
+        match (protocol, &mut self.ccp, &mut self.ipcp) {
+            (protocol::CCP, Some(ccp), _) => {
+                let was_negotiating = ccp.is_negotiating();
+                ccp.handle_packet(now, &mut *self.entropy, payload);
+                // A peer that closes CCP before it is open does not want it: no use asking on.
+                if was_negotiating && is_terminate_request(payload) {
+                    ccp.refused(now, &mut *self.entropy);
+                }
+            }
+            (protocol::IPCP, _, Some(ipcp)) => {
+                ipcp.handle_packet(now, &mut *self.entropy, payload);
+            }
+            // Interop: a Terminate-Ack while CCP negotiates costs pppd 3 s; so it waits its turn.
+            (protocol::IPCP, Some(_), None) => self.keep_early(protocol, payload),
+            _ => self.reject_protocol(protocol, payload),
+        }
+    }
+
+    pub(super) fn on_ccp(&mut self, now: Instant, output: Output) {
+        let Some(ccp) = &self.ccp else {
+            return;
+        };
+        let (rx, tx) = (ccp.protocol().rx(), ccp.protocol().tx());
+        match output {
+            Output::Send(payload) => {
+                // The peer may encrypt as soon as it has our Configure-Ack, and its own, which
+                // makes CCP open there, may still be on its way to us.
+                if payload.first() == Some(&code::CONFIGURE_ACK) && self.mppe.0 != rx {
+                    self.set_mppe(rx, None, Encoding::default());
+                }
+                self.send(protocol::CCP, payload);
+            }
+            Output::Up => {
+                let encoding = ccp.protocol().encoding();
+                let required = self.encrypted || self.encryption == Encryption::Required;
+                if required && (rx.is_none() || tx.is_none()) {
+                    self.close(now, Cause::EncryptionNotNegotiated);
+                    return;
+                }
+                self.encrypted = rx.is_some() || tx.is_some();
+                self.set_mppe(rx, tx, encoding);
+                self.start_ipcp(now);
+            }
+            Output::Down => {
+                // Nothing may be sent in clear while this is negotiated again.
+                if self.network_is_up {
+                    self.setup_deadline = Some(now + SETUP);
+                }
+                self.take_network_down();
+                self.ipcp = None;
+                self.set_mppe(None, None, Encoding::default());
+            }
+            Output::Finished => {
+                self.ccp = None;
+                self.set_mppe(None, None, Encoding::default());
+                if self.encrypted || self.encryption == Encryption::Required {
+                    self.close(now, Cause::EncryptionNotNegotiated);
+                } else {
+                    self.start_ipcp(now);
+                }
+            }
+            Output::ProtocolRejected(_) => {}
+        }
+    }
+
+    fn start_ipcp(&mut self, now: Instant) {
+        let mut ipcp = match (&self.config.role, self.network) {
+            (Role::Server { .. }, Some(network)) => Negotiation::new(Ipcp::server(network)),
+            (Role::Server { .. }, None) => return self.close(now, Cause::NoRemoteAddress),
+            (Role::Client { .. }, _) => Negotiation::new(Ipcp::client()),
+        };
+        ipcp.start(now, &mut *self.entropy);
+        self.ipcp = Some(ipcp);
+        self.pump(now);
+        self.replay(now, protocol::IPCP);
+    }
+
+    pub(super) fn on_ipcp(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Send(payload) => self.send(protocol::IPCP, payload),
+            Output::Up => {
+                let network = self
+                    .ipcp
+                    .as_ref()
+                    .and_then(|ipcp| ipcp.protocol().network());
+                let Some(network) = network else {
+                    self.close(now, Cause::NoRemoteAddress);
+                    return;
+                };
+                let lcp = self.lcp.protocol();
+                let options = lcp.link_options();
+                self.commands.push_back(Command::NetworkUp {
+                    network,
+                    peer_mru: lcp.peer_mru(),
+                    our_mru: lcp.our_mru(),
+                    compression: (options.acfc, options.pfc),
+                });
+                self.network_is_up = true;
+                self.setup_deadline = None;
+            }
+            Output::Down => {
+                self.setup_deadline = Some(now + SETUP);
+                self.take_network_down();
+            }
+            Output::Finished => self.close(now, Cause::NoNetworkProtocols),
+            Output::ProtocolRejected(_) => {}
+        }
+    }
+
+    pub(super) fn take_network_down(&mut self) {
+        if std::mem::take(&mut self.network_is_up) {
+            self.commands.push_back(Command::NetworkDown);
+        }
+    }
+
+    pub(super) fn set_mppe(
+        &mut self,
+        rx: Option<Parameters>,
+        tx: Option<Parameters>,
+        encoding: Encoding,
+    ) {
+        let nothing =
+            |(rx, tx): &(Option<Parameters>, Option<Parameters>)| rx.is_none() && tx.is_none();
+        let mppe = (rx, tx);
+        if nothing(&mppe) && nothing(&self.mppe) {
+            return;
+        }
+        self.mppe = mppe.clone();
+        let (rx, tx) = mppe;
+        self.commands
+            .push_back(Command::SetMppe { rx, tx, encoding });
+    }
+}

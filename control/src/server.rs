@@ -1,0 +1,483 @@
+//! The engine: connections, sessions, users, addresses, and the clients that dial.
+//!
+//! Sans-IO. What happens on sockets comes in through the `handle_*` functions; after each of them,
+//! carry out what [`Server::poll_command`] gives until that is `None`, then arrange to call
+//! [`Server::handle_timeout`] at [`Server::poll_timeout`].
+//!
+//! A call takes this way: Outgoing-Call-Request, a call id and a session number are drawn, the
+//! datapath is told (`Install`), only then the caller (Outgoing-Call-Reply). Its end: whatever
+//! comes first tells the session, the session's link goes down, the datapath removes it, the
+//! call is cleared. A number is free again when the datapath has let go of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
+use greyhound_datapath::ipc::{self, Event, IoMode, Request, Tunnel};
+
+use crate::aaa::pool::Pools;
+use crate::cause::Cause;
+use crate::console::snapshot::Snapshot;
+use crate::dialer::Dialer;
+use crate::entropy::Entropy;
+use crate::model::{AddressSource, Config};
+use crate::ppp;
+use crate::pptp::wire::{GeneralError, OutgoingCallResult};
+use crate::pptp::{self, CallIds, Connection, Misbehaviours};
+use crate::session::line::{self, Line};
+use crate::session::{self, Session, Side, Stage};
+
+mod calls;
+mod clients;
+mod datapath;
+mod half_open;
+mod ids;
+mod login;
+mod refresh;
+mod sessions;
+mod snapshot;
+mod timers;
+mod users;
+
+use self::half_open::HalfOpen;
+pub use self::half_open::{MAX_STRANGER_CALLS, MAX_STRANGERS, MAX_STRANGERS_PER_SOURCE};
+pub use self::ids::ConnId;
+use self::ids::SessionIds;
+use self::refresh::Refresh;
+use self::timers::Timers;
+use self::users::Users;
+
+/// How long sessions may take to end in good order when the program stops.
+pub const POLITE_STOP: Duration = Duration::from_secs(2);
+
+/// How long the program may take to stop.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What the server asks of the I/O.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Send bytes on a TCP connection.
+    Send {
+        /// Which one.
+        conn: ConnId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Close a TCP connection when everything is sent, or give up connecting it. The server has
+    /// forgotten it already.
+    Close {
+        /// Which one.
+        conn: ConnId,
+    },
+    /// Connect to a PPTP server; answer with [`Server::handle_connected`] or
+    /// [`Server::handle_closed`].
+    Connect {
+        /// What the connection is to be called.
+        conn: ConnId,
+        /// An IPv4 address or a DNS name.
+        host: String,
+    },
+    /// Tell the datapath.
+    Datapath(Request),
+    /// Close the connection to the datapath: it does not speak our language.
+    CloseDatapath,
+    /// Write a line into the log.
+    Log(Line),
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Server<E> {
+    config: Config,
+    entropy: E,
+    conns: BTreeMap<ConnId, Conn>,
+    next_conn: u32,
+    half_open: HalfOpen,
+    call_ids: CallIds,
+    /// Calls that have a session.
+    calls: BTreeMap<CallId, SessionId>,
+    sessions: BTreeMap<SessionId, Entry>,
+    session_ids: SessionIds,
+    users: Users,
+    pools: Pools,
+    clients: Vec<Client>,
+    datapath: Datapath,
+    refresh: Refresh,
+    /// Sessions so far.
+    arrivals: u64,
+    /// `session-id` of the next session.
+    next_number: u32,
+    /// Set once the program stops: by when it has to.
+    stop_by: Option<Instant>,
+    misbehaviours: Misbehaviours,
+    timers: Timers<Timer>,
+    /// What may have something to say.
+    touched: VecDeque<Timer>,
+    commands: VecDeque<Command>,
+}
+
+/// A control connection.
+#[derive(Debug)]
+struct Conn {
+    pptp: Connection,
+    ours: Ipv4Addr,
+    peer: Ipv4Addr,
+    /// The configured client that it belongs to, if we dialled.
+    client: Option<usize>,
+    /// Counted in `half_open`.
+    is_stranger: bool,
+    /// Sessions that have not ended.
+    sessions: usize,
+}
+
+/// A session and what it holds.
+#[derive(Debug)]
+struct Entry {
+    session: Session,
+    conn: ConnId,
+    client: Option<usize>,
+    /// Counts sessions, in the order they came.
+    arrival: u64,
+    /// `session-id`.
+    number: u32,
+    /// Addresses that nobody else may have meanwhile.
+    leases: Vec<Ipv4Addr>,
+}
+
+/// A configured client at work.
+#[derive(Debug)]
+struct Client {
+    dialer: Dialer,
+    conn: Option<ConnId>,
+    session: Option<SessionId>,
+}
+
+/// The datapath process.
+#[derive(Debug)]
+enum Datapath {
+    Absent,
+    /// Hello is sent.
+    Greeting,
+    /// Hello came, the sessions held are still being told.
+    Telling(Hello),
+    Ready(Hello),
+}
+
+/// What the datapath said about itself.
+#[derive(Clone, Debug)]
+struct Hello {
+    uplink: String,
+    uplink_mtu: u16,
+    io: IoMode,
+}
+
+/// What has deadlines, in the order in which it is looked after when all are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// When sessions that did not end in good order are to be cut off.
+    PoliteStop,
+    /// When to look after a configured client.
+    Client(usize),
+    /// When to look after a connection.
+    Conn(ConnId),
+    /// When to look after a session.
+    Session(SessionId),
+}
+
+/// Events from outside.
+impl<E: Entropy + Clone + Send + 'static> Server<E> {
+    /// An engine without datapath. `boot` tells starts of the program apart in `session-id`.
+    #[must_use]
+    pub fn new(now: Instant, config: Config, entropy: E, boot: u8) -> Self {
+        let clients: Vec<_> = config
+            .clients
+            .iter()
+            .map(|client| Client {
+                dialer: Dialer::new(now, client.disabled),
+                conn: None,
+                session: None,
+            })
+            .collect();
+        let mut server = Self {
+            pools: Pools::new(&config.pools),
+            config,
+            entropy,
+            conns: BTreeMap::new(),
+            next_conn: 0,
+            half_open: HalfOpen::default(),
+            call_ids: CallIds::new(),
+            calls: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            session_ids: SessionIds::default(),
+            users: Users::default(),
+            clients,
+            datapath: Datapath::Absent,
+            refresh: Refresh::default(),
+            arrivals: 0,
+            next_number: SESSION_NUMBER_CLASS | u32::from(boot & 0xf) << 20,
+            stop_by: None,
+            misbehaviours: Misbehaviours::default(),
+            timers: Timers::new(),
+            touched: VecDeque::new(),
+            commands: VecDeque::new(),
+        };
+        for client in 0..server.clients.len() {
+            server.touched.push_back(Timer::Client(client));
+        }
+        server.settle(now);
+        server
+    }
+
+    /// A client connected. `None`: there are too many that have not proved who they are; close it.
+    pub fn handle_accepted(
+        &mut self,
+        now: Instant,
+        ours: Ipv4Addr,
+        peer: Ipv4Addr,
+    ) -> Option<ConnId> {
+        if self.stop_by.is_some() || !self.half_open.enter(peer) {
+            self.log(line::control_debug(format!(
+                "TCP connection from {peer} refused: too many without a session"
+            )));
+            return None;
+        }
+        self.log(line::control(format!(
+            "TCP connection established from {peer}"
+        )));
+        let conn = self.next_conn();
+        let pptp = Connection::server(now, &self.config.identity);
+        self.insert_conn(conn, pptp, (ours, peer), None);
+        self.settle(now);
+        Some(conn)
+    }
+
+    /// What [`Command::Connect`] asked for is there.
+    pub fn handle_connected(&mut self, now: Instant, conn: ConnId, ours: Ipv4Addr, peer: Ipv4Addr) {
+        let Some(client) = self.client_of(conn) else {
+            return;
+        };
+        self.clients[client].dialer.handle_connected();
+        self.log_client(client, "connecting...");
+        let mut pptp = Connection::client(now, &self.config.identity);
+        pptp.start(now);
+        self.insert_conn(conn, pptp, (ours, peer), Some(client));
+        self.settle(now);
+    }
+
+    /// Bytes arrived on a connection.
+    pub fn handle_data(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.pptp.handle_data(now, bytes);
+            self.touched.push_back(Timer::Conn(conn));
+            self.settle(now);
+        }
+    }
+
+    /// A connection was closed by the peer, broke, or could not be made.
+    pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.pptp.handle_hangup(now);
+            self.touched.push_back(Timer::Conn(conn));
+        } else if let Some(client) = self.client_of(conn) {
+            self.on_dial_ended(now, client, Some(Cause::ConnectFailed));
+        }
+        self.settle(now);
+    }
+
+    /// The datapath is connected.
+    pub fn handle_datapath_connected(&mut self, now: Instant) {
+        self.lose_datapath(now);
+        self.datapath = Datapath::Greeting;
+        self.commands.push_back(Command::Datapath(Request::Hello {
+            version: ipc::VERSION,
+        }));
+        self.settle(now);
+    }
+
+    /// The datapath said something.
+    pub fn handle_datapath_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Hello {
+                version,
+                uplink,
+                uplink_mtu,
+                io,
+                workers: _,
+            } => self.on_hello(
+                now,
+                version,
+                Hello {
+                    uplink,
+                    uplink_mtu,
+                    io,
+                },
+            ),
+            Event::Held { sessions, last } => self.on_held(&sessions, last),
+            Event::Frame {
+                session,
+                protocol,
+                payload,
+            } => self.with_session(session, |one| one.handle_frame(now, protocol, &payload)),
+            Event::Attached {
+                session,
+                kernel_name,
+                ..
+            } => self.with_session(session, |one| one.handle_attached(now, kernel_name)),
+            Event::Failed { session, reason } => {
+                self.with_session(session, |one| one.handle_failed(now, &reason));
+            }
+            Event::Counters { session, counters } => {
+                self.with_session(session, |one| one.handle_counters(now, counters));
+                self.on_refreshed(session);
+            }
+            Event::Removed { session, counters } => {
+                self.with_session(session, |one| one.handle_removed(now, counters));
+                self.on_refreshed(session);
+                if !self.sessions.contains_key(&session) {
+                    self.session_ids.release(session);
+                }
+            }
+            Event::Totals { workers, xdp } => self.refresh.finish(workers, xdp),
+        }
+        self.settle(now);
+    }
+
+    /// The connection to the datapath is gone: every session with it.
+    pub fn handle_datapath_lost(&mut self, now: Instant) {
+        self.lose_datapath(now);
+        self.settle(now);
+    }
+
+    /// The moment that [`Self::poll_timeout`] named has come; harmless at any other.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::PoliteStop => self.cut_off(now),
+                Timer::Client(_) => {}
+                Timer::Conn(conn) => {
+                    if let Some(entry) = self.conns.get_mut(&conn) {
+                        entry.pptp.handle_timeout(now);
+                    }
+                }
+                Timer::Session(session) => {
+                    if let Some(entry) = self.sessions.get_mut(&session) {
+                        entry.session.handle_timeout(now);
+                    }
+                }
+            }
+            self.touched.push_back(timer);
+        }
+        self.settle(now);
+    }
+
+    /// Ends everything in good order; done when [`Self::is_stopped`].
+    pub fn stop(&mut self, now: Instant) {
+        if self.stop_by.is_some() {
+            return;
+        }
+        self.stop_by = Some(now + STOP_TIMEOUT);
+        self.timers.set(Timer::PoliteStop, Some(now + POLITE_STOP));
+        for client in 0..self.clients.len() {
+            self.clients[client].dialer.switch_off();
+            if let Some(conn) = self.clients[client].conn
+                && !self.conns.contains_key(&conn)
+            {
+                self.commands.push_back(Command::Close { conn });
+                self.on_dial_ended(now, client, Some(Cause::Reboot));
+            }
+        }
+        let mut busy = BTreeSet::new();
+        for (&id, entry) in &mut self.sessions {
+            entry.session.close(now, Cause::Reboot);
+            busy.insert(entry.conn);
+            self.touched.push_back(Timer::Session(id));
+        }
+        for (&id, conn) in &mut self.conns {
+            if !busy.contains(&id) {
+                conn.pptp.stop(now, Cause::Reboot);
+                self.touched.push_back(Timer::Conn(id));
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Asks the datapath for all counters, for [`Self::snapshot`]. They are there when
+    /// [`Self::refreshed`] returns what this returns; `None` if there is nobody to ask.
+    pub fn refresh(&mut self, now: Instant) -> Option<u64> {
+        if !matches!(self.datapath, Datapath::Ready(_)) {
+            return None;
+        }
+        let sessions = self.sessions.keys().copied();
+        let generation = self.refresh.begin(now, sessions);
+        self.read_on();
+        Some(generation)
+    }
+
+    /// The next thing to do.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next().into_iter().chain(self.stop_by).min()
+    }
+
+    /// Which [`Self::refresh`] was answered last.
+    #[must_use]
+    pub const fn refreshed(&self) -> u64 {
+        self.refresh.answered()
+    }
+
+    /// Whether all that [`Self::stop`] began has come to its end, or to the end of its time.
+    #[must_use]
+    pub fn is_stopped(&self, now: Instant) -> bool {
+        let is_empty = self.conns.is_empty() && self.sessions.is_empty();
+        self.stop_by.is_some_and(|at| is_empty || at <= now)
+    }
+
+    /// What is configured.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The running state, as of the last [`Self::refresh`].
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        snapshot::take(self, now)
+    }
+
+    /// What the clients of ended connections did wrong.
+    #[must_use]
+    pub const fn misbehaviours(&self) -> &Misbehaviours {
+        &self.misbehaviours
+    }
+}
+
+/// What all share.
+impl<E: Entropy + Clone + Send + 'static> Server<E> {
+    /// Lets everything that may have something to say say it.
+    fn settle(&mut self, now: Instant) {
+        while let Some(one) = self.touched.pop_front() {
+            match one {
+                Timer::PoliteStop => {}
+                Timer::Client(client) => self.look_after_client(now, client),
+                Timer::Conn(conn) => self.pump_conn(now, conn),
+                Timer::Session(session) => self.pump_session(now, session),
+            }
+        }
+    }
+
+    fn log(&mut self, line: Line) {
+        self.commands.push_back(Command::Log(line));
+    }
+}
+
+/// The first byte of `session-id`: a PPP session.
+const SESSION_NUMBER_CLASS: u32 = 0x8100_0000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! Control connections and the calls on them.
+
+use super::*;
+
+impl<E: Entropy + Clone + Send + 'static> Server<E> {
+    pub(super) fn next_conn(&mut self) -> ConnId {
+        let conn = ConnId(self.next_conn);
+        self.next_conn = self.next_conn.wrapping_add(1);
+        conn
+    }
+
+    pub(super) fn insert_conn(
+        &mut self,
+        id: ConnId,
+        pptp: Connection,
+        (ours, peer): (Ipv4Addr, Ipv4Addr),
+        client: Option<usize>,
+    ) {
+        let conn = Conn {
+            pptp,
+            ours,
+            peer,
+            client,
+            is_stranger: client.is_none(),
+            sessions: 0,
+        };
+        self.conns.insert(id, conn);
+        self.touched.push_back(Timer::Conn(id));
+    }
+
+    /// Does what one connection says, until it says nothing more.
+    pub(super) fn pump_conn(&mut self, now: Instant, id: ConnId) {
+        while let Some(conn) = self.conns.get_mut(&id) {
+            let Some(command) = conn.pptp.poll_command() else {
+                let deadline = conn.pptp.poll_timeout();
+                self.timers.set(Timer::Conn(id), deadline);
+                return;
+            };
+            match command {
+                pptp::Command::Send(bytes) => {
+                    self.commands.push_back(Command::Send { conn: id, bytes });
+                }
+                pptp::Command::Started { host_name, vendor } => {
+                    let text = format!("{} is {host_name} ({vendor})", conn.peer);
+                    self.log(line::control_debug(line::printable(&text)));
+                    self.call_if_client(now, id);
+                }
+                pptp::Command::CallRequested { peer_call_id, .. } => {
+                    self.on_call_requested(now, id, peer_call_id);
+                }
+                pptp::Command::CallConnected {
+                    call_id,
+                    peer_call_id,
+                    ..
+                } => self.on_call_connected(now, id, call_id, peer_call_id),
+                pptp::Command::CallEnded { call_id, cause } => {
+                    self.on_call_ended(now, id, call_id, cause);
+                }
+                pptp::Command::Close(cause) => self.on_conn_closed(now, id, cause),
+            }
+        }
+    }
+
+    pub(super) fn on_call_requested(&mut self, now: Instant, id: ConnId, peer_call_id: PeerCallId) {
+        let is_greedy = |conn: &Conn| conn.is_stranger && conn.sessions >= MAX_STRANGER_CALLS;
+        let drawn = if self.conns.get(&id).is_some_and(is_greedy) {
+            Err(GeneralError::NoResource)
+        } else {
+            self.draw_ids(now)
+        };
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
+        let (call_id, session) = match drawn {
+            Ok(drawn) => drawn,
+            Err(error) => {
+                let result = OutgoingCallResult::GeneralError;
+                conn.pptp.refuse_call(now, peer_call_id, result, error);
+                return;
+            }
+        };
+        // The call may have been cleared in the same segment.
+        if !conn.pptp.accept_call(now, peer_call_id, call_id) {
+            self.call_ids.release(now, call_id);
+            self.session_ids.release(session);
+            return;
+        }
+        let server = &self.config.server;
+        let link = ppp::Config {
+            role: ppp::Role::Server {
+                name: self.config.identity.clone(),
+                methods: server.authentication.clone(),
+            },
+            max_mru: server.max_mru,
+            // The policy comes with the user.
+            encryption: ppp::Encryption::Yes,
+            keepalive: server.keepalive_timeout,
+        };
+        let call = (call_id, peer_call_id, Side::Server, server.max_mtu);
+        self.open_session(now, id, session, call, link);
+        // The datapath must know the call before the caller does.
+        self.pump_session(now, session);
+    }
+
+    /// A call id and a session number, or why there are none.
+    pub(super) fn draw_ids(&mut self, now: Instant) -> Result<(CallId, SessionId), GeneralError> {
+        if self.stop_by.is_some() || !matches!(self.datapath, Datapath::Ready(_)) {
+            return Err(GeneralError::PacError);
+        }
+        let session = self
+            .session_ids
+            .allocate()
+            .ok_or(GeneralError::NoResource)?;
+        match self.call_ids.allocate(now, &mut self.entropy) {
+            Some(call_id) => Ok((call_id, session)),
+            None => {
+                self.session_ids.release(session);
+                Err(GeneralError::NoResource)
+            }
+        }
+    }
+
+    /// The start exchange of a client is done: it calls.
+    pub(super) fn call_if_client(&mut self, now: Instant, id: ConnId) {
+        let Some(client) = self.conns.get(&id).and_then(|conn| conn.client) else {
+            return;
+        };
+        match self.draw_ids(now) {
+            Ok((call_id, session)) => {
+                self.calls.insert(call_id, session);
+                self.clients[client].session = Some(session);
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    conn.pptp.request_call(now, call_id);
+                }
+            }
+            Err(_) => {
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    conn.pptp.stop(now, Cause::PortError);
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_call_connected(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        call_id: CallId,
+        peer: PeerCallId,
+    ) {
+        let client = self.conns.get(&id).and_then(|conn| conn.client);
+        let (Some(client), Some(&session)) = (client, self.calls.get(&call_id)) else {
+            return;
+        };
+        let config = &self.config.clients[client];
+        let link = ppp::Config {
+            role: ppp::Role::Client {
+                user: config.user.clone(),
+                password: config.password.clone(),
+                allow: config.allow.clone(),
+            },
+            max_mru: config.max_mru,
+            encryption: self.config.client_encryption(config),
+            keepalive: config.keepalive_timeout,
+        };
+        let side = Side::Client(config.name.clone());
+        let call = (call_id, peer, side, config.max_mtu);
+        self.open_session(now, id, session, call, link);
+    }
+
+    pub(super) fn open_session(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        session: SessionId,
+        (call_id, peer_call_id, side, max_mtu): (CallId, PeerCallId, Side, u16),
+        link: ppp::Config,
+    ) {
+        let (Some(conn), Datapath::Ready(hello)) = (self.conns.get_mut(&id), &self.datapath) else {
+            // The datapath went away between the call's request and its answer.
+            self.calls.remove(&call_id);
+            self.forget_session(session);
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.pptp.clear_call(now, call_id, Cause::PortError);
+            }
+            return;
+        };
+        conn.sessions += 1;
+        let config = session::Config {
+            session,
+            tunnel: Tunnel {
+                ours: conn.ours,
+                peer: conn.peer,
+                call_id,
+                peer_call_id,
+            },
+            side,
+            max_mtu,
+            uplink_mtu: hello.uplink_mtu,
+            link,
+        };
+        let entry = Entry {
+            session: Session::open(now, config, Box::new(self.entropy.clone())),
+            conn: id,
+            client: conn.client,
+            arrival: self.arrivals,
+            number: self.next_number,
+            leases: Vec::new(),
+        };
+        self.arrivals += 1;
+        self.next_number = next_number(self.next_number);
+        self.calls.insert(call_id, session);
+        self.sessions.insert(session, entry);
+        self.touched.push_back(Timer::Session(session));
+    }
+
+    pub(super) fn on_call_ended(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        call_id: CallId,
+        cause: Cause,
+    ) {
+        self.call_ids.release(now, call_id);
+        let Some(session) = self.calls.remove(&call_id) else {
+            return;
+        };
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.session.abort(now, cause);
+            self.touched.push_back(Timer::Session(session));
+        } else {
+            // A client's call that never became a session.
+            self.forget_session(session);
+        }
+        if let Some(conn) = self.conns.get_mut(&id)
+            && conn.client.is_some()
+        {
+            conn.pptp.stop(now, cause);
+        }
+    }
+
+    pub(super) fn on_conn_closed(&mut self, now: Instant, id: ConnId, cause: Cause) {
+        let Some(conn) = self.conns.remove(&id) else {
+            return;
+        };
+        self.timers.set(Timer::Conn(id), None);
+        self.misbehaviours.add(conn.pptp.misbehaviours());
+        for (name, count) in conn.pptp.misbehaviours().iter() {
+            self.log(line::control_debug(format!(
+                "{} misbehaved: {name} {count}",
+                conn.peer
+            )));
+        }
+        if conn.is_stranger {
+            self.half_open.leave(conn.peer);
+        }
+        self.commands.push_back(Command::Close { conn: id });
+        if let Some(client) = conn.client {
+            let had_session = self.clients[client]
+                .session
+                .is_some_and(|session| self.sessions.contains_key(&session));
+            self.on_dial_ended(now, client, (!had_session).then_some(cause));
+        }
+    }
+}
+
+/// The number after `number`: the lowest 20 bits count.
+const fn next_number(number: u32) -> u32 {
+    (number & !0xf_ffff) | (number.wrapping_add(1) & 0xf_ffff)
+}

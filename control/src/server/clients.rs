@@ -1,0 +1,49 @@
+//! The configured clients: dialling, and dialling again.
+
+use super::*;
+
+impl<E: Entropy + Clone + Send + 'static> Server<E> {
+    pub(super) fn look_after_client(&mut self, now: Instant, client: usize) {
+        if self.clients[client].dialer.is_overdue(now)
+            && let Some(conn) = self.clients[client].conn
+        {
+            self.commands.push_back(Command::Close { conn });
+            self.on_dial_ended(now, client, Some(Cause::ConnectFailed));
+        }
+        // Without a datapath there is nothing to call with.
+        let ready = matches!(self.datapath, Datapath::Ready(_));
+        if ready && self.clients[client].dialer.dial_if_due(now) {
+            let conn = self.next_conn();
+            self.clients[client].conn = Some(conn);
+            self.log_client(client, "initializing...");
+            let host = self.config.clients[client].connect_to.clone();
+            self.commands.push_back(Command::Connect { conn, host });
+        }
+        let deadline = self.clients[client].dialer.poll_timeout();
+        self.timers
+            .set(Timer::Client(client), deadline.filter(|_| ready));
+    }
+
+    /// A dial came to its end. `cause`: why, if no session has said so.
+    pub(super) fn on_dial_ended(&mut self, now: Instant, client: usize, cause: Option<Cause>) {
+        if let Some(cause) = cause {
+            self.log_client(client, &format!("terminating... - {cause}"));
+            self.log_client(client, "disconnected");
+        }
+        let client_state = &mut self.clients[client];
+        client_state.conn = None;
+        client_state.dialer.handle_ended(now);
+        self.touched.push_back(Timer::Client(client));
+    }
+
+    pub(super) fn client_of(&self, conn: ConnId) -> Option<usize> {
+        self.clients
+            .iter()
+            .position(|client| client.conn == Some(conn))
+    }
+
+    pub(super) fn log_client(&mut self, client: usize, text: &str) {
+        let name = &self.config.clients[client].name;
+        self.log(line::info(format!("{name}: {text}")));
+    }
+}

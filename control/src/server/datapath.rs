@@ -1,0 +1,70 @@
+//! What the datapath says about itself, and its end.
+
+use super::*;
+
+impl<E: Entropy + Clone + Send + 'static> Server<E> {
+    pub(super) fn on_hello(&mut self, now: Instant, version: u16, hello: Hello) {
+        if version == ipc::VERSION {
+            self.datapath = Datapath::Telling(hello);
+            return;
+        }
+        self.log(line::failure(format!(
+            "the datapath speaks version {version}, this program version {}",
+            ipc::VERSION
+        )));
+        self.lose_datapath(now);
+        self.commands.push_back(Command::CloseDatapath);
+    }
+
+    /// What it holds from before is nobody's: nothing is known here of its users.
+    pub(super) fn on_held(&mut self, held: &[ipc::Held], last: bool) {
+        for held in held {
+            let session = held.session;
+            self.session_ids.take(session);
+            self.commands
+                .push_back(Command::Datapath(Request::Remove { session }));
+        }
+        if last && let Datapath::Telling(hello) = &self.datapath {
+            self.datapath = Datapath::Ready(hello.clone());
+            let clients = (0..self.clients.len()).map(Timer::Client);
+            self.touched.extend(clients);
+        }
+    }
+
+    pub(super) fn lose_datapath(&mut self, now: Instant) {
+        self.datapath = Datapath::Absent;
+        self.refresh.abandon();
+        for (&id, entry) in &mut self.sessions {
+            entry.session.handle_datapath_lost(now);
+            self.touched.push_back(Timer::Session(id));
+        }
+        // Calls that wait for their reply have session numbers too.
+        for (&id, conn) in &mut self.conns {
+            if conn.client.is_some() {
+                conn.pptp.stop(now, Cause::PortError);
+                self.touched.push_back(Timer::Conn(id));
+            }
+        }
+        self.settle(now);
+        self.session_ids.release_all();
+    }
+
+    pub(super) fn with_session(&mut self, id: SessionId, handle: impl FnOnce(&mut Session)) {
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            handle(&mut entry.session);
+            self.touched.push_back(Timer::Session(id));
+        }
+    }
+
+    pub(super) fn on_refreshed(&mut self, session: SessionId) {
+        if self.refresh.note_answer(session) {
+            self.read_on();
+        }
+    }
+
+    pub(super) fn read_on(&mut self) {
+        while let Some(request) = self.refresh.next_request() {
+            self.commands.push_back(Command::Datapath(request));
+        }
+    }
+}

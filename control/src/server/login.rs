@@ -1,0 +1,101 @@
+//! Who a user is and what the user gets, from the local configuration.
+
+use std::net::Ipv4Addr;
+
+use crate::aaa::pool::{self, Owner, Pools};
+use crate::model::{AddressSource, Config, Resolved, Secret};
+use crate::ppp::{MppeKeys, Network, Proof};
+
+/// A user that proved to be one.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The name that the configuration knows the user by.
+    pub(super) name: String,
+    /// What the layers of the configuration give.
+    pub(super) resolved: Resolved,
+    /// For the Success packet.
+    pub(super) message: String,
+    /// Where encryption begins.
+    pub(super) keys: Option<MppeKeys>,
+}
+
+/// Checks a proof against the secrets.
+///
+/// The name counts as it came; if nobody is called so, without the `DOMAIN\` that a client may put
+/// in front of it. A name that does not exist takes as long as a wrong password.
+pub(super) fn check(config: &Config, user: &str, caller: Ipv4Addr, proof: &Proof) -> Option<Known> {
+    let short = user.rsplit_once('\\').map(|(_, user)| user);
+    let secret = config
+        .secret(user)
+        .or_else(|| config.secret(short?))
+        .filter(|secret| may_call_from(secret, caller));
+    let Some(secret) = secret else {
+        let _ = proof.check(user, "");
+        return None;
+    };
+    let (message, keys) = proof.check(user, &secret.password)?;
+    Some(Known {
+        name: secret.name.clone(),
+        resolved: config.resolve(secret),
+        message,
+        keys,
+    })
+}
+
+/// Finds the addresses of a session. Those that nobody else may have are noted in `leases`: what
+/// comes from a pool, and the peer's. Our own fixed address may serve any number of sessions.
+///
+/// # Errors
+/// What is missing, as a text for the log.
+pub(super) fn addresses(
+    pools: &mut Pools,
+    resolved: &Resolved,
+    user: &str,
+    leases: &mut Vec<Ipv4Addr>,
+) -> Result<Network, String> {
+    let mut lease = |pool: &str| {
+        let address = pools.allocate(pool, owner(user))?;
+        leases.push(address);
+        Ok(address)
+    };
+    let unset = |what| format!("no {what} for {user}: neither the secret nor a profile has one");
+    let failed = |what, error: pool::Error| format!("no {what} for {user}: {error}");
+    let ours = match &resolved.local {
+        Some(AddressSource::Fixed(address)) => *address,
+        Some(AddressSource::Pool(pool)) => {
+            lease(pool).map_err(|error| failed("local-address", error))?
+        }
+        None => return Err(unset("local-address")),
+    };
+    let peer = match &resolved.remote {
+        Some(AddressSource::Fixed(address)) => {
+            pools
+                .take(*address, owner(user))
+                .map_err(|error| failed("remote-address", error))?;
+            leases.push(*address);
+            *address
+        }
+        Some(AddressSource::Pool(pool)) => {
+            lease(pool).map_err(|error| failed("remote-address", error))?
+        }
+        None => return Err(unset("remote-address")),
+    };
+    Ok(Network {
+        ours,
+        peer,
+        dns: resolved.dns,
+        wins: resolved.wins,
+    })
+}
+
+fn owner(user: &str) -> Owner {
+    Owner {
+        service: "pptp".to_owned(),
+        info: user.to_owned(),
+    }
+}
+
+/// `caller-id` of a secret: the address that its user must come from.
+fn may_call_from(secret: &Secret, caller: Ipv4Addr) -> bool {
+    secret.caller_id.is_empty() || secret.caller_id.parse() == Ok(caller)
+}

@@ -1,0 +1,158 @@
+//! What sessions want: users checked, addresses found, ends carried out.
+
+use super::*;
+
+impl<E: Entropy + Clone + Send + 'static> Server<E> {
+    /// Does what one session says, until it says nothing more.
+    pub(super) fn pump_session(&mut self, now: Instant, id: SessionId) {
+        while let Some(entry) = self.sessions.get_mut(&id) {
+            let Some(command) = entry.session.poll_command() else {
+                let deadline = entry.session.poll_timeout();
+                self.timers.set(Timer::Session(id), deadline);
+                self.note_stage(id);
+                return;
+            };
+            match command {
+                session::Command::Datapath(request) => {
+                    if matches!(self.datapath, Datapath::Ready(_)) {
+                        self.commands.push_back(Command::Datapath(request));
+                    }
+                }
+                session::Command::Log(line) => self.log(line),
+                session::Command::Authenticate { user, proof } => {
+                    self.authenticate(now, id, &user, &proof);
+                }
+                session::Command::Ended(cause) => self.on_session_ended(now, id, cause),
+                session::Command::Gone => self.forget_session(id),
+            }
+        }
+    }
+
+    pub(super) fn authenticate(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        user: &str,
+        proof: &ppp::Proof,
+    ) {
+        let Some(entry) = self.sessions.get(&id) else {
+            return;
+        };
+        let caller = entry.session.tunnel().peer;
+        self.give_back(id);
+        let Some(known) = login::check(&self.config, user, caller, proof) else {
+            let verdict = ppp::Verdict::Reject { code: BAD_LOGIN };
+            self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
+            return;
+        };
+        self.replace_sessions(now, &known);
+        let (user_name, mut leases) = (&known.name, Vec::new());
+        let network = login::addresses(&mut self.pools, &known.resolved, user_name, &mut leases);
+        if let Err(reason) = &network {
+            self.log(line::failure(line::printable(reason)));
+        }
+        let name = self.users.enter(id, user_name);
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            entry.leases = leases;
+        }
+        let accept = ppp::Accept {
+            message: known.message,
+            keys: known.keys,
+            encryption: known.resolved.encryption,
+            network: network.ok(),
+        };
+        let verdict = ppp::Verdict::Accept(Box::new(accept));
+        self.with_session(id, |one| one.handle_verdict(now, user, &name, verdict));
+    }
+
+    /// Ends the sessions that a new one of the same user takes the place of: all of them with
+    /// `only-one`, else the one that has the address that is the user's alone. Their addresses and
+    /// names are free afterwards.
+    pub(super) fn replace_sessions(&mut self, now: Instant, known: &login::Known) {
+        let fixed = match &known.resolved.remote {
+            Some(AddressSource::Fixed(address)) => Some(*address),
+            Some(AddressSource::Pool(_)) | None => None,
+        };
+        for other in self.users.sessions_of(&known.name) {
+            let Some(entry) = self.sessions.get_mut(&other) else {
+                continue;
+            };
+            let has_address = fixed.is_some_and(|address| entry.leases.contains(&address));
+            if known.resolved.only_one || has_address {
+                entry.session.close(now, Cause::AdministratorRequest);
+                entry.session.abort(now, Cause::AdministratorRequest);
+                self.pump_session(now, other);
+            }
+        }
+    }
+
+    pub(super) fn on_session_ended(&mut self, now: Instant, id: SessionId, cause: Cause) {
+        self.give_back(id);
+        let Some(entry) = self.sessions.get(&id) else {
+            return;
+        };
+        let (conn_id, call_id) = (entry.conn, entry.session.tunnel().call_id);
+        if let Some(conn) = self.conns.get_mut(&conn_id) {
+            conn.sessions -= 1;
+            conn.pptp.clear_call(now, call_id, cause);
+            if self.stop_by.is_some() {
+                conn.pptp.stop(now, cause);
+            }
+            self.touched.push_back(Timer::Conn(conn_id));
+        }
+    }
+
+    /// Gives back what a session holds of what others may want.
+    pub(super) fn give_back(&mut self, id: SessionId) {
+        self.users.leave(id);
+        if let Some(entry) = self.sessions.get_mut(&id) {
+            for address in entry.leases.drain(..) {
+                self.pools.release(address);
+            }
+        }
+    }
+
+    /// Nothing is left of a session, or nothing came of it.
+    pub(super) fn forget_session(&mut self, id: SessionId) {
+        self.sessions.remove(&id);
+        self.session_ids.release(id);
+        self.timers.set(Timer::Session(id), None);
+        for client in &mut self.clients {
+            client.session.take_if(|session| *session == id);
+        }
+    }
+
+    /// Whom the others have to know about once a session has come further.
+    pub(super) fn note_stage(&mut self, id: SessionId) {
+        let Some(entry) = self.sessions.get(&id) else {
+            return;
+        };
+        match entry.session.stage() {
+            Stage::Authenticated | Stage::Connected => {}
+            Stage::Establishing | Stage::Removing | Stage::Gone => return,
+        }
+        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage()) {
+            self.clients[client].dialer.handle_up();
+        }
+        if let Some(conn) = self.conns.get_mut(&entry.conn)
+            && std::mem::take(&mut conn.is_stranger)
+        {
+            self.half_open.leave(conn.peer);
+        }
+    }
+
+    /// The time for a good order is over.
+    pub(super) fn cut_off(&mut self, now: Instant) {
+        for (&id, entry) in &mut self.sessions {
+            entry.session.abort(now, Cause::Reboot);
+            self.touched.push_back(Timer::Session(id));
+        }
+        for (&id, conn) in &mut self.conns {
+            conn.pptp.stop(now, Cause::Reboot);
+            self.touched.push_back(Timer::Conn(id));
+        }
+    }
+}
+
+/// RFC 2759 §6, `ERROR_AUTHENTICATION_FAILURE`.
+const BAD_LOGIN: u16 = 691;

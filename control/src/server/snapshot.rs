@@ -1,0 +1,98 @@
+//! The running state, as the console shows it.
+
+use std::time::Instant;
+
+use super::{Client, Datapath, Entry, Server};
+use crate::console::snapshot::{
+    ClientConnected, ClientState, DatapathState, ServerSession, Snapshot,
+};
+use crate::dialer;
+use crate::session::Stage;
+
+/// Copies the running state.
+pub(super) fn take<E>(server: &Server<E>, now: Instant) -> Snapshot {
+    let mut entries: Vec<_> = server
+        .sessions
+        .values()
+        .filter(|entry| entry.client.is_none())
+        .collect();
+    entries.sort_by_key(|entry| entry.arrival);
+    Snapshot {
+        server_sessions: entries
+            .into_iter()
+            .filter_map(|entry| server_session(entry, now))
+            .collect(),
+        clients: server
+            .clients
+            .iter()
+            .zip(&server.config.clients)
+            .map(|(client, config)| ClientState {
+                name: config.name.clone(),
+                status: status(server, client),
+                connected: connected(server, client, now),
+            })
+            .collect(),
+        datapath: datapath(server),
+    }
+}
+
+fn server_session(entry: &Entry, now: Instant) -> Option<ServerSession> {
+    let session = &entry.session;
+    let up = session.up()?;
+    (session.stage() == Stage::Connected).then(|| ServerSession {
+        name: session.name().to_owned(),
+        kernel_name: session.kernel_name().to_owned(),
+        user: session.user().to_owned(),
+        mtu: up.mtu,
+        mru: up.mru,
+        client_address: session.tunnel().peer,
+        address: up.network.peer,
+        uptime: session.uptime(now),
+        encoding: session.encoding().to_owned(),
+        session_id: entry.number,
+        counters: *session.counters(),
+    })
+}
+
+fn status<E>(server: &Server<E>, client: &Client) -> &'static str {
+    let session = client.session.and_then(|id| server.sessions.get(&id));
+    match (
+        client.dialer.stage(),
+        session.map(|one| one.session.stage()),
+    ) {
+        (_, Some(Stage::Authenticated)) => "authenticated",
+        (_, Some(Stage::Connected)) => "connected",
+        (_, Some(Stage::Removing | Stage::Gone)) => "terminating",
+        (dialer::Stage::Off, None) => "disabled",
+        (dialer::Stage::Waiting(_) | dialer::Stage::Connecting(_), None) => "initializing",
+        (dialer::Stage::Calling, None) | (_, Some(Stage::Establishing)) => "connecting",
+    }
+}
+
+fn connected<E>(server: &Server<E>, client: &Client, now: Instant) -> Option<ClientConnected> {
+    let session = &server.sessions.get(&client.session?)?.session;
+    let up = session.up()?;
+    (session.stage() == Stage::Connected).then(|| ClientConnected {
+        kernel_name: session.kernel_name().to_owned(),
+        uptime: session.uptime(now),
+        encoding: session.encoding().to_owned(),
+        mtu: up.mtu,
+        mru: up.mru,
+        local_address: up.network.ours,
+        remote_address: up.network.peer,
+        counters: *session.counters(),
+    })
+}
+
+fn datapath<E>(server: &Server<E>) -> Option<DatapathState> {
+    let Datapath::Ready(hello) = &server.datapath else {
+        return None;
+    };
+    let (workers, xdp) = server.refresh.totals();
+    Some(DatapathState {
+        uplink: hello.uplink.clone(),
+        io: hello.io,
+        workers: workers.to_vec(),
+        xdp: xdp.to_vec(),
+    })
+}

@@ -1,0 +1,1030 @@
+use std::net::Ipv4Addr;
+
+use greyhound_datapath::ids::WorkerId;
+use greyhound_datapath::ipc::{Held, Interface, LinkOptions, WorkerTotals};
+use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
+
+use super::*;
+use crate::entropy::CountingEntropy;
+use crate::pptp::wire::{OutgoingCallRequest, Repr, StartControlConnectionRequest, Text};
+
+const SERVER: &str = "
+    /interface pptp-server server
+    set enabled=yes
+    /ip pool
+    add name=guests ranges=10.0.1.10-10.0.1.11
+    /ppp profile
+    add name=pooled local-address=10.0.0.1 remote-address=guests
+    add name=single local-address=10.0.0.1 remote-address=guests only-one=yes
+    add name=nowhere
+    /ppp secret
+    add name=ann password=secret local-address=10.0.0.1 remote-address=10.0.0.5
+    add name=bob password=secret profile=pooled
+    add name=eve password=secret profile=single
+    add name=far password=secret profile=pooled caller-id=192.0.2.99
+    add name=off password=secret profile=pooled disabled=yes
+    add name=sstp password=secret profile=pooled service=sstp
+    add name=lost password=secret profile=nowhere
+";
+
+// A session from end to end
+
+#[test]
+fn a_session_comes_up_and_ends_with_the_log_lines_in_their_order() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.client.take_log();
+    assert_eq!(
+        world.server.take_log(),
+        [
+            "pptp,info TCP connection established from 192.0.2.1",
+            "pptp,ppp,info,account ann logged in, 10.0.0.5 from 192.0.2.1",
+            "pptp,ppp,info <pptp-ann>: authenticated",
+            "pptp,ppp,info <pptp-ann>: using encoding - MPPE128 stateless",
+            "pptp,ppp,info <pptp-ann>: connected",
+        ]
+    );
+    world.advance(Duration::from_secs(7));
+    world.server.datapath.counters = SessionCounters {
+        rx_bytes: 100,
+        tx_bytes: 200,
+        rx_packets: 3,
+        tx_packets: 4,
+        ..SessionCounters::default()
+    };
+    world.client.stop(world.now);
+    world.run_until(|world| world.server.sessions() == 0 && world.client.is_stopped());
+    assert_eq!(
+        world.server.take_log(),
+        [
+            "pptp,ppp,info <pptp-ann>: terminating... - hungup",
+            "pptp,ppp,info,account ann logged out, 7 100 200 3 4 from 192.0.2.1",
+            "pptp,ppp,info <pptp-ann>: disconnected",
+        ]
+    );
+    world.check_nothing_is_left();
+}
+
+#[test]
+fn a_client_logs_its_steps_and_its_end() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    assert_eq!(
+        world.client.take_log(),
+        [
+            "pptp,ppp,info out1: initializing...",
+            "pptp,ppp,info out1: connecting...",
+            "pptp,ppp,info out1: authenticated",
+            "pptp,ppp,info out1: using encoding - MPPE128 stateless",
+            "pptp,ppp,info out1: connected",
+        ]
+    );
+    world.server.stop(world.now);
+    world.run_until(|world| world.client.sessions() == 0);
+    let log = world.client.take_log();
+    assert_eq!(
+        log[..2],
+        [
+            "pptp,ppp,info out1: terminating... - hungup",
+            "pptp,ppp,info out1: disconnected",
+        ]
+    );
+}
+
+#[test]
+fn both_ends_know_the_addresses_the_mtu_and_the_encoding() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.advance(Duration::from_secs(5));
+    let server = world.server.engine.snapshot(world.now);
+    let [session] = server.server_sessions.as_slice() else {
+        panic!("not one session");
+    };
+    assert_eq!(session.name, "<pptp-ann>");
+    assert_eq!(session.kernel_name, "tun0");
+    assert_eq!(session.user, "ann");
+    assert_eq!(session.client_address, CLIENT);
+    assert_eq!(session.address, Ipv4Addr::new(10, 0, 0, 5));
+    assert_eq!(session.encoding, "MPPE128 stateless");
+    assert_eq!(session.uptime, Duration::from_secs(5));
+    assert_eq!(session.session_id, 0x81a0_0000);
+    // 1500 less 40: compressed headers on both sides.
+    assert_eq!((session.mtu, session.mru), (1460, 1460));
+    let client = world.client.engine.snapshot(world.now);
+    let [state] = client.clients.as_slice() else {
+        panic!("not one client");
+    };
+    assert_eq!(state.status, "connected");
+    let connected = state.connected.as_ref().unwrap();
+    assert_eq!(connected.local_address, Ipv4Addr::new(10, 0, 0, 5));
+    assert_eq!(connected.remote_address, Ipv4Addr::new(10, 0, 0, 1));
+    assert_eq!(connected.mtu, 1460);
+    let attached = &world.server.datapath.interfaces[&SessionId(0)];
+    assert!(attached.check_source);
+    let attached = &world.client.datapath.interfaces[&SessionId(0)];
+    assert_eq!(attached.name, "out1");
+    assert!(!attached.check_source);
+}
+
+#[test]
+fn a_narrow_uplink_makes_the_mtu_smaller() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.server.datapath.uplink_mtu = 1400;
+    world.server.greet(world.now);
+    world.run_until(|world| world.is_connected(0));
+    let server = world.server.engine.snapshot(world.now);
+    assert_eq!(server.server_sessions[0].mtu, 1360);
+}
+
+#[test]
+fn the_datapath_knows_the_call_before_the_caller_does() {
+    let mut server = Host::new(SERVER, "192.0.2.2");
+    server.greet(now());
+    let conn = server.accept(now(), CLIENT).unwrap();
+    server.receive(now(), conn, start_request());
+    server.engine.drain();
+    server.receive(now(), conn, call_request(0));
+    let commands = server.engine.drain();
+    let install = commands
+        .iter()
+        .position(|command| matches!(command, Command::Datapath(Request::Install { .. })));
+    let reply = commands
+        .iter()
+        .position(|command| matches!(command, Command::Send { .. }));
+    assert!(install.unwrap() < reply.unwrap());
+    // The client may not listen to GRE before it has the reply.
+    let speaks = |command: &Command| matches!(command, Command::Datapath(Request::Send { .. }));
+    assert!(!commands.iter().any(speaks));
+    let later = now() + session::SPEAK_TIMEOUT;
+    server.engine.handle_timeout(later);
+    assert!(server.engine.drain().iter().any(speaks));
+}
+
+// Logging in
+
+#[test]
+fn who_may_not_log_in_is_turned_away_and_leaves_nothing() {
+    let cases = [
+        ("ann", "wrong"),
+        ("nobody", "secret"),
+        ("far", "secret"),
+        ("off", "secret"),
+        ("sstp", "secret"),
+    ];
+    for (user, password) in cases {
+        let mut world = World::new(SERVER, &[("out1", user, password)]);
+        world.run_until(|world| {
+            let log = &world.client.log;
+            log.iter().any(|line| line.ends_with("disconnected"))
+        });
+        let log = world.client.take_log();
+        let end = "failed to authenticate ourselves to peer";
+        assert!(log.iter().any(|line| line.ends_with(end)), "{log:?}");
+        world.run_until(|world| world.server.sessions() == 0);
+        let log = world.server.take_log();
+        let refusal = format!(": user {user} authentication failed");
+        assert!(log[1].starts_with("pptp,ppp,error <"), "{log:?}");
+        assert!(log[1].ends_with(&refusal), "{log:?}");
+        assert!(log[2].ends_with("terminating... - authentication failed"));
+        assert!(log[3].ends_with("disconnected"));
+        world.client.stop(world.now);
+        world.run_until(|world| world.client.is_stopped());
+        world.check_nothing_is_left();
+    }
+}
+
+#[test]
+fn a_domain_in_front_of_the_name_does_not_matter_if_nobody_is_called_so() {
+    let mut world = World::new(SERVER, &[("out1", "OFFICE\\ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    let server = world.server.engine.snapshot(world.now);
+    assert_eq!(server.server_sessions[0].name, "<pptp-ann>");
+    assert_eq!(server.server_sessions[0].user, "OFFICE\\ann");
+}
+
+#[test]
+fn a_user_may_come_twice_and_gets_two_addresses_and_names() {
+    let clients = [("out1", "bob", "secret"), ("out2", "bob", "secret")];
+    let mut world = World::new(SERVER, &clients);
+    world.run_until(|world| world.is_connected(0) && world.is_connected(1));
+    let server = world.server.engine.snapshot(world.now);
+    let mut sessions: Vec<_> = server
+        .server_sessions
+        .iter()
+        .map(|session| (session.name.as_str(), session.address.octets()[3]))
+        .collect();
+    sessions.sort_unstable();
+    assert_eq!(sessions, [("<pptp-bob-1>", 11), ("<pptp-bob>", 10)]);
+}
+
+#[test]
+fn only_one_lets_a_second_login_replace_the_first() {
+    let clients = [("out1", "eve", "secret"), ("out2", "eve", "secret")];
+    let mut world = World::new(SERVER, &clients);
+    world.client.hold(1);
+    world.run_until(|world| world.is_connected(0));
+    world.client.hold(0);
+    world.release(1);
+    world.server.take_log();
+    world.run_until(|world| world.is_connected(1));
+    let log = world.server.take_log();
+    assert_eq!(
+        log[..2],
+        [
+            "pptp,info TCP connection established from 192.0.2.1",
+            "pptp,ppp,info <pptp-eve>: terminating... - administrator request",
+        ]
+    );
+    world.run_until(|world| world.server.sessions() == 1);
+    let server = world.server.engine.snapshot(world.now);
+    assert_eq!(server.server_sessions[0].name, "<pptp-eve>");
+    assert_eq!(server.server_sessions[0].address.octets()[3], 10);
+}
+
+#[test]
+fn a_user_with_an_address_of_its_own_replaces_the_session_that_has_it() {
+    let clients = [("out1", "ann", "secret"), ("out2", "ann", "secret")];
+    let mut world = World::new(SERVER, &clients);
+    world.client.hold(1);
+    world.run_until(|world| world.is_connected(0));
+    world.client.hold(0);
+    world.release(1);
+    world.run_until(|world| world.is_connected(1));
+    world.run_until(|world| world.server.sessions() == 1);
+}
+
+#[test]
+fn an_exhausted_pool_and_a_profile_without_addresses_are_named_in_the_log() {
+    let clients = [
+        ("out1", "bob", "secret"),
+        ("out2", "bob", "secret"),
+        ("out3", "bob", "secret"),
+    ];
+    let mut world = World::new(SERVER, &clients);
+    world.run_until(|world| {
+        let log = &world.server.log;
+        log.iter().any(|line| line.contains("could not determine"))
+    });
+    let log = world.server.take_log();
+    let full =
+        "pptp,ppp,error no remote-address for bob: no free address: pool guests has 0 of 2 free";
+    assert!(log.iter().any(|line| line == full), "{log:#?}");
+
+    let mut world = World::new(SERVER, &[("out1", "lost", "secret")]);
+    world.run_until(|world| {
+        let log = &world.server.log;
+        log.iter().any(|line| line.contains("could not determine"))
+    });
+    let log = world.server.take_log();
+    let unset =
+        "pptp,ppp,error no local-address for lost: neither the secret nor a profile has one";
+    assert!(log.iter().any(|line| line == unset), "{log:#?}");
+}
+
+#[test]
+fn a_client_that_does_not_authenticate_in_time_is_ended() {
+    let mut server = Host::new(SERVER, "192.0.2.2");
+    server.greet(now());
+    server.call(now(), CLIENT, 7);
+    let mut later = now();
+    while server.sessions() > 0 || later == now() {
+        later = server.engine.poll_timeout().unwrap();
+        server.engine.handle_timeout(later);
+        server.obey(later);
+    }
+    assert!(later <= now() + session::AUTHENTICATION_TIMEOUT + Duration::from_secs(10));
+    let log = server.take_log();
+    assert!(
+        log[1].ends_with("no GRE from 192.0.2.1 - protocol 47 blocked?"),
+        "{log:?}"
+    );
+    assert!(log[2].ends_with("terminating... - timeout"), "{log:?}");
+}
+
+// The datapath
+
+#[test]
+fn without_a_datapath_calls_are_refused_and_clients_wait() {
+    let mut server = Host::new(SERVER, "192.0.2.2");
+    let conn = server.accept(now(), CLIENT).unwrap();
+    server.receive(now(), conn, start_request());
+    server.engine.drain();
+    server.receive(now(), conn, call_request(7));
+    assert_eq!(server.refusal(), GeneralError::PacError);
+    let client = Host::new(&client_config(&[("out1", "ann", "secret")]), "192.0.2.1");
+    assert_eq!(client.engine.poll_timeout(), None);
+}
+
+#[test]
+fn a_datapath_of_another_version_is_left() {
+    let mut server = Host::new(SERVER, "192.0.2.2");
+    server.engine.handle_datapath_connected(now());
+    let hello = Request::Hello {
+        version: ipc::VERSION,
+    };
+    assert_eq!(server.engine.drain(), [Command::Datapath(hello)]);
+    server.engine.handle_datapath_event(
+        now(),
+        Event::Hello {
+            version: ipc::VERSION + 1,
+            uplink: "eth0".to_owned(),
+            uplink_mtu: 1500,
+            io: IoMode::Raw,
+            workers: 1,
+        },
+    );
+    assert_eq!(server.engine.drain().last(), Some(&Command::CloseDatapath));
+}
+
+#[test]
+fn what_a_datapath_holds_from_before_is_removed_and_its_number_not_used_meanwhile() {
+    let mut server = Host::new(SERVER, "192.0.2.2");
+    let tunnel = Tunnel {
+        ours: Ipv4Addr::new(192, 0, 2, 2),
+        peer: CLIENT,
+        call_id: CallId(1),
+        peer_call_id: PeerCallId(1),
+    };
+    server.datapath.sessions.insert(SessionId(0), tunnel);
+    server.datapath.answers_removals = false;
+    server.greet(now());
+    assert!(server.datapath.sessions.is_empty());
+    server.call(now(), CLIENT, 7);
+    let numbers: Vec<_> = server.datapath.sessions.keys().copied().collect();
+    assert_eq!(numbers, [SessionId(1)]);
+}
+
+#[test]
+fn a_lost_datapath_ends_all_sessions_and_a_new_one_gets_them_again() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.server.take_log();
+    world.server.lose_datapath(world.now);
+    assert_eq!(world.server.sessions(), 0);
+    let log = world.server.take_log();
+    assert_eq!(
+        log,
+        [
+            "pptp,ppp,info <pptp-ann>: terminating... - datapath failed",
+            "pptp,ppp,info,account ann logged out, 0 0 0 0 0 from 192.0.2.1",
+            "pptp,ppp,info <pptp-ann>: disconnected",
+        ]
+    );
+    world.run_until(|world| !world.is_connected(0));
+    world.server.greet(world.now);
+    world.run_until(|world| world.is_connected(0));
+}
+
+#[test]
+fn a_client_whose_datapath_is_lost_dials_again_when_it_is_back() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.client.lose_datapath(world.now);
+    world.run_until(|world| world.server.sessions() == 0);
+    world.advance(Duration::from_secs(100));
+    assert!(!world.is_connected(0));
+    world.client.greet(world.now);
+    world.run_until(|world| world.is_connected(0));
+}
+
+#[test]
+fn what_the_datapath_cannot_do_ends_the_session_with_its_reason() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.server.datapath.refuses_interfaces = true;
+    world.run_until(|world| {
+        let log = &world.server.log;
+        log.iter().any(|line| line.ends_with("disconnected"))
+    });
+    let log = world.server.take_log();
+    let reason = "pptp,ppp,error <pptp-ann>: no interface for you";
+    let at = log.iter().position(|line| line == reason).unwrap();
+    assert!(log[at + 1].ends_with("terminating... - datapath failed"));
+}
+
+#[test]
+fn counters_are_read_on_request_and_the_totals_with_them() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    assert_eq!(Host::new(SERVER, "192.0.2.2").engine.refresh(now()), None);
+    world.run_until(|world| world.is_connected(0));
+    world.server.datapath.counters.rx_packets = 42;
+    let asked = world.server.engine.refresh(world.now).unwrap();
+    world.run_until(|world| world.server.engine.refreshed() == asked);
+    let snapshot = world.server.engine.snapshot(world.now);
+    assert_eq!(snapshot.server_sessions[0].counters.rx_packets, 42);
+    let datapath = snapshot.datapath.unwrap();
+    assert_eq!(datapath.workers.len(), 1);
+    assert_eq!(
+        (datapath.uplink.as_str(), datapath.io),
+        ("eth0", IoMode::Skb)
+    );
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_noticed_by_the_counters() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.server.take_log();
+    world.gre_is_cut = true;
+    let before = world.now;
+    world.run_until(|world| world.server.sessions() == 0);
+    let took = world.now - before;
+    assert!(
+        took > Duration::from_secs(30) && took < Duration::from_secs(50),
+        "{took:?}"
+    );
+    let log = world.server.take_log();
+    let missed = "pptp,ppp,debug <pptp-ann>: LCP missed echo reply";
+    assert_eq!(log.iter().filter(|line| *line == missed).count(), 5);
+    assert!(
+        log.iter()
+            .any(|line| line.ends_with("terminating... - peer is not responding"))
+    );
+}
+
+// Dialling
+
+#[test]
+fn a_server_that_cannot_be_reached_is_tried_again_and_again() {
+    let mut client = Host::new(&client_config(&[("out1", "ann", "secret")]), "192.0.2.1");
+    client.greet(now());
+    let mut dials = Vec::new();
+    let mut now = now();
+    for _ in 0..4 {
+        let conn = client.connects.pop_front().unwrap();
+        dials.push((now - self::now()).as_secs());
+        client.engine.handle_closed(now, conn);
+        client.obey(now);
+        now = client.engine.poll_timeout().unwrap();
+        client.engine.handle_timeout(now);
+        client.obey(now);
+    }
+    assert_eq!(dials, [0, 1, 3, 7]);
+    assert_eq!(
+        client.take_log()[..3],
+        [
+            "pptp,ppp,info out1: initializing...",
+            "pptp,ppp,info out1: terminating... - could not connect",
+            "pptp,ppp,info out1: disconnected",
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_is_never_resolved_is_given_up() {
+    let mut client = Host::new(&client_config(&[("out1", "ann", "secret")]), "192.0.2.1");
+    client.greet(now());
+    client.engine.drain();
+    let deadline = client.engine.poll_timeout().unwrap();
+    client.engine.handle_timeout(deadline);
+    let commands = client.engine.drain();
+    assert!(matches!(commands[0], Command::Close { .. }));
+}
+
+// Strangers
+
+#[test]
+fn connections_without_a_session_are_limited_and_their_end_makes_room() {
+    let mut server = Host::new(SERVER, "192.0.2.2");
+    server.greet(now());
+    let accepted: Vec<_> = (0..MAX_STRANGERS_PER_SOURCE)
+        .filter_map(|_| server.accept(now(), CLIENT))
+        .collect();
+    assert_eq!(accepted.len(), MAX_STRANGERS_PER_SOURCE);
+    assert_eq!(server.accept(now(), CLIENT), None);
+    server.engine.handle_closed(now(), accepted[0]);
+    assert!(server.accept(now(), CLIENT).is_some());
+}
+
+#[test]
+fn a_stranger_gets_few_sessions_on_a_connection() {
+    let mut server = Host::new(SERVER, "192.0.2.2");
+    server.greet(now());
+    let conn = server.accept(now(), CLIENT).unwrap();
+    server.receive(now(), conn, start_request());
+    for call in 0..u16::try_from(MAX_STRANGER_CALLS).unwrap() {
+        server.receive(now(), conn, call_request(call));
+    }
+    server.obey(now());
+    assert_eq!(server.sessions(), MAX_STRANGER_CALLS);
+    server.receive(now(), conn, call_request(99));
+    assert_eq!(server.refusal(), GeneralError::NoResource);
+    assert_eq!(server.sessions(), MAX_STRANGER_CALLS);
+}
+
+#[test]
+fn a_hundred_clients_at_once_come_up_and_leave_nothing() {
+    let names: Vec<_> = (0..100).map(|client| format!("out{client}")).collect();
+    let clients: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), "bob", "secret"))
+        .collect();
+    let config = SERVER.replace("10.0.1.10-10.0.1.11", "10.0.1.10-10.0.1.150");
+    let mut world = World::new(&config, &clients);
+    world.run_until(|world| (0..100).all(|client| world.is_connected(client)));
+    let server = world.server.engine.snapshot(world.now);
+    let addresses: BTreeSet<_> = server
+        .server_sessions
+        .iter()
+        .map(|one| one.address)
+        .collect();
+    assert_eq!(addresses.len(), 100);
+    assert!(world.now - now() < Duration::from_secs(5));
+    world.client.stop(world.now);
+    world.run_until(|world| world.client.is_stopped() && world.server.sessions() == 0);
+    world.check_nothing_is_left();
+}
+
+// Stopping
+
+#[test]
+fn a_stop_tells_every_peer_and_takes_the_interfaces_away() {
+    let mut world = World::new(
+        SERVER,
+        &[("out1", "ann", "secret"), ("out2", "bob", "secret")],
+    );
+    world.run_until(|world| world.is_connected(0) && world.is_connected(1));
+    world.server.take_log();
+    let before = world.now;
+    world.server.stop(world.now);
+    world.run_until(|world| world.server.is_stopped());
+    assert!(
+        world.now - before < Duration::from_secs(1),
+        "peers answered"
+    );
+    assert!(world.server.datapath.sessions.is_empty());
+    let log = world.server.take_log();
+    assert!(log.contains(&"pptp,ppp,info <pptp-ann>: terminating... - reboot".to_owned()));
+    assert!(log.contains(&"pptp,ppp,info <pptp-bob>: disconnected".to_owned()));
+    assert_eq!(world.server.accept(world.now, CLIENT), None);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_peers_that_do_not_answer() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    let before = world.now;
+    world.gre_is_cut = true;
+    world.tcp_is_cut = true;
+    world.server.stop(world.now);
+    world.run_until(|world| world.server.is_stopped());
+    assert!(world.now - before <= STOP_TIMEOUT);
+    assert!(world.server.datapath.sessions.is_empty());
+}
+
+// Helpers
+
+const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// The same moment for the whole test.
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a test needs some moment")]
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    *START
+}
+
+fn client_config(clients: &[(&str, &str, &str)]) -> String {
+    let mut text = "/interface pptp-client\n".to_owned();
+    for (name, user, password) in clients {
+        let user = user.replace('\\', "\\\\");
+        text += &format!(
+            "add name={name} user=\"{user}\" password={password} connect-to=192.0.2.2 disabled=no\n"
+        );
+    }
+    text
+}
+
+fn start_request() -> Repr {
+    StartControlConnectionRequest {
+        version: 0x0100,
+        framing_capabilities: 3,
+        bearer_capabilities: 3,
+        maximum_channels: 0,
+        firmware_revision: 1,
+        host_name: "client".into(),
+        vendor: "test".into(),
+    }
+    .into()
+}
+
+fn call_request(call_id: u16) -> Repr {
+    OutgoingCallRequest {
+        call_id,
+        call_serial_number: 0,
+        minimum_bps: 2400,
+        maximum_bps: 10_000_000,
+        bearer_type: 3,
+        framing_type: 3,
+        receive_window: 3,
+        processing_delay: 0,
+        phone_number_length: 0,
+        phone_number: Text::default(),
+        subaddress: Text::default(),
+    }
+    .into()
+}
+
+trait Drain {
+    fn drain(&mut self) -> Vec<Command>;
+}
+
+impl Drain for Server<CountingEntropy> {
+    fn drain(&mut self) -> Vec<Command> {
+        std::iter::from_fn(|| self.poll_command()).collect()
+    }
+}
+
+/// What a datapath would do, as far as the control process can tell.
+struct Datapath {
+    sessions: BTreeMap<SessionId, Tunnel>,
+    links: BTreeMap<SessionId, LinkOptions>,
+    interfaces: BTreeMap<SessionId, Interface>,
+    counters: SessionCounters,
+    uplink_mtu: u16,
+    refuses_interfaces: bool,
+    answers_removals: bool,
+}
+
+/// A host with the control process on it, its log, and what it said to the world.
+struct Host {
+    engine: Server<CountingEntropy>,
+    address: Ipv4Addr,
+    datapath: Datapath,
+    log: Vec<String>,
+    /// Bytes for the other host.
+    tcp: VecDeque<(ConnId, Vec<u8>)>,
+    connects: VecDeque<ConnId>,
+    closes: VecDeque<ConnId>,
+    /// PPP frames for the other host: to which of its calls.
+    gre: VecDeque<(CallId, u16, Vec<u8>)>,
+    stopped: bool,
+}
+
+impl Host {
+    fn new(config: &str, address: &str) -> Self {
+        let (config, _) = Config::parse(config).unwrap();
+        let address: Ipv4Addr = address.parse().unwrap();
+        // Two ends with the same random numbers would take each other for a mirror.
+        let entropy = CountingEntropy(address.octets()[3]);
+        Self {
+            engine: Server::new(now(), config, entropy, 0xa),
+            address,
+            datapath: Datapath {
+                sessions: BTreeMap::new(),
+                links: BTreeMap::new(),
+                interfaces: BTreeMap::new(),
+                counters: SessionCounters::default(),
+                uplink_mtu: 1500,
+                refuses_interfaces: false,
+                answers_removals: true,
+            },
+            log: Vec::new(),
+            tcp: VecDeque::new(),
+            connects: VecDeque::new(),
+            closes: VecDeque::new(),
+            gre: VecDeque::new(),
+            stopped: false,
+        }
+    }
+
+    fn greet(&mut self, now: Instant) {
+        self.engine.handle_datapath_connected(now);
+        self.obey(now);
+    }
+
+    fn lose_datapath(&mut self, now: Instant) {
+        self.datapath.sessions.clear();
+        self.datapath.interfaces.clear();
+        self.engine.handle_datapath_lost(now);
+        self.obey(now);
+    }
+
+    fn accept(&mut self, now: Instant, peer: Ipv4Addr) -> Option<ConnId> {
+        self.engine.handle_accepted(now, self.address, peer)
+    }
+
+    fn receive(&mut self, now: Instant, conn: ConnId, message: Repr) {
+        self.engine.handle_data(now, conn, &message.to_bytes());
+    }
+
+    /// A client's TCP connection, start and call.
+    fn call(&mut self, now: Instant, peer: Ipv4Addr, call_id: u16) -> ConnId {
+        let conn = self.accept(now, peer).unwrap();
+        self.receive(now, conn, start_request());
+        self.receive(now, conn, call_request(call_id));
+        self.obey(now);
+        conn
+    }
+
+    /// Keeps a configured client from dialling.
+    fn hold(&mut self, client: usize) {
+        self.engine.clients[client].dialer.switch_off();
+    }
+
+    fn stop(&mut self, now: Instant) {
+        self.engine.stop(now);
+        self.obey(now);
+    }
+
+    /// The error of the one call reply among what is to be sent.
+    #[track_caller]
+    fn refusal(&mut self) -> GeneralError {
+        let reply = self.engine.drain().into_iter().find_map(|command| {
+            let Command::Send { bytes, .. } = command else {
+                return None;
+            };
+            let Ok(Repr::OutgoingCallReply(reply)) = Repr::parse(&bytes) else {
+                return None;
+            };
+            (reply.result == OutgoingCallResult::GeneralError).then_some(reply.error)
+        });
+        reply.expect("a refusal was sent")
+    }
+
+    /// Carries out what the engine asks for; returns whether that was anything.
+    fn obey(&mut self, now: Instant) -> bool {
+        let mut obeyed = false;
+        while let Some(command) = self.engine.poll_command() {
+            obeyed = true;
+            match command {
+                Command::Send { conn, bytes } => self.tcp.push_back((conn, bytes)),
+                Command::Close { conn } => self.closes.push_back(conn),
+                Command::Connect { conn, .. } => self.connects.push_back(conn),
+                Command::Datapath(request) => {
+                    for event in self.answer(request) {
+                        self.engine.handle_datapath_event(now, event);
+                    }
+                }
+                Command::CloseDatapath => panic!("the versions are the same"),
+                Command::Log(line) => self.log.push(format!("{} {}", line.topics, line.text)),
+            }
+        }
+        self.stopped = self.engine.is_stopped(now);
+        obeyed
+    }
+
+    fn answer(&mut self, request: Request) -> Vec<Event> {
+        let datapath = &mut self.datapath;
+        match request {
+            Request::Hello { version } => {
+                let sessions = datapath.sessions.iter();
+                let held = sessions.map(|(&session, &tunnel)| Held { session, tunnel });
+                vec![
+                    Event::Hello {
+                        version,
+                        uplink: "eth0".to_owned(),
+                        uplink_mtu: datapath.uplink_mtu,
+                        io: IoMode::Skb,
+                        workers: 1,
+                    },
+                    Event::Held {
+                        sessions: held.collect(),
+                        last: true,
+                    },
+                ]
+            }
+            Request::Install { session, tunnel } => {
+                let before = datapath.sessions.insert(session, tunnel);
+                assert_eq!(before, None, "{session:?} is in use");
+                vec![]
+            }
+            Request::SetLink { session, link } => {
+                datapath.links.insert(session, link);
+                vec![]
+            }
+            Request::SetMppe { .. } => vec![],
+            Request::Attach { session, interface } => {
+                if datapath.refuses_interfaces {
+                    let reason = "no interface for you".to_owned();
+                    return vec![Event::Failed { session, reason }];
+                }
+                datapath.interfaces.insert(session, interface);
+                vec![Event::Attached {
+                    session,
+                    kernel_name: format!("tun{}", session.0),
+                    ifindex: session.0 + 1,
+                }]
+            }
+            Request::Detach { session } => {
+                datapath.interfaces.remove(&session);
+                vec![]
+            }
+            Request::Send {
+                session,
+                protocol,
+                payload,
+            } => {
+                let tunnel = datapath.sessions[&session];
+                let call = CallId(tunnel.peer_call_id.0);
+                self.gre.push_back((call, protocol, payload));
+                vec![]
+            }
+            Request::Read { session } => vec![Event::Counters {
+                session,
+                counters: datapath.counters,
+            }],
+            Request::Remove { session } => {
+                assert!(datapath.sessions.remove(&session).is_some());
+                datapath.interfaces.remove(&session);
+                let counters = datapath.counters;
+                if datapath.answers_removals {
+                    vec![Event::Removed { session, counters }]
+                } else {
+                    vec![]
+                }
+            }
+            Request::ReadTotals => vec![Event::Totals {
+                workers: vec![WorkerTotals {
+                    worker: WorkerId(0),
+                    core: 0,
+                    sessions: 1,
+                    counters: WorkerCounters::default(),
+                    drops: vec![],
+                }],
+                xdp: vec![],
+            }],
+        }
+    }
+
+    fn take_log(&mut self) -> Vec<String> {
+        // The notes about what peers call themselves are no part of any order.
+        let mut log = std::mem::take(&mut self.log);
+        log.retain(|line| !line.starts_with("pptp,debug "));
+        log
+    }
+
+    fn sessions(&self) -> usize {
+        self.engine.sessions.len()
+    }
+
+    const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+}
+
+/// A server, a client, and what is between them. Time passes when nobody has anything to say.
+struct World {
+    now: Instant,
+    server: Host,
+    client: Host,
+    /// TCP connections: the client's name and the server's.
+    wires: Vec<(ConnId, ConnId)>,
+    gre_is_cut: bool,
+    tcp_is_cut: bool,
+}
+
+impl World {
+    fn new(server: &str, clients: &[(&str, &str, &str)]) -> Self {
+        let mut world = Self {
+            now: now(),
+            server: Host::new(server, "192.0.2.2"),
+            client: Host::new(&client_config(clients), "192.0.2.1"),
+            wires: Vec::new(),
+            gre_is_cut: false,
+            tcp_is_cut: false,
+        };
+        world.server.greet(world.now);
+        world.client.greet(world.now);
+        world
+    }
+
+    /// Lets a client dial that was held.
+    fn release(&mut self, client: usize) {
+        self.client.engine.clients[client].dialer = Dialer::new(self.now, false);
+        self.client.engine.touched.push_back(Timer::Client(client));
+        self.client.engine.settle(self.now);
+    }
+
+    fn is_connected(&self, client: usize) -> bool {
+        let snapshot = self.client.engine.snapshot(self.now);
+        snapshot.clients[client].status == "connected"
+    }
+
+    #[track_caller]
+    fn run_until(&mut self, condition: impl Fn(&Self) -> bool) {
+        let deadline = self.now + Duration::from_secs(600);
+        while !condition(self) {
+            if !self.carry() {
+                let next = self.next_timeout().filter(|&at| at <= deadline);
+                let next = next.expect("the condition comes true in time");
+                self.pass_until(next);
+            }
+        }
+    }
+
+    /// Lets time pass.
+    fn advance(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        loop {
+            while self.carry() {}
+            match self.next_timeout().filter(|&at| at <= end) {
+                Some(at) => self.pass_until(at),
+                None => break,
+            }
+        }
+        self.pass_until(end);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let server = self.server.engine.poll_timeout();
+        server
+            .into_iter()
+            .chain(self.client.engine.poll_timeout())
+            .min()
+    }
+
+    fn pass_until(&mut self, at: Instant) {
+        self.now = at.max(self.now);
+        for host in [&mut self.server, &mut self.client] {
+            host.engine.handle_timeout(self.now);
+            host.obey(self.now);
+        }
+    }
+
+    /// Carries what each host has for the other; returns whether there was anything.
+    fn carry(&mut self) -> bool {
+        let now = self.now;
+        let mut moved = self.server.obey(now) | self.client.obey(now);
+        while let Some(conn) = self.client.connects.pop_front() {
+            moved = true;
+            match self.server.accept(now, CLIENT) {
+                Some(accepted) => {
+                    self.wires.push((conn, accepted));
+                    let (ours, peer) = (self.client.address, self.server.address);
+                    self.client.engine.handle_connected(now, conn, ours, peer);
+                }
+                None => self.client.engine.handle_closed(now, conn),
+            }
+        }
+        let cuts = (self.tcp_is_cut, self.gre_is_cut);
+        let (server, client, wires) = (&mut self.server, &mut self.client, &self.wires);
+        moved |= Self::carry_one_way(now, client, server, wires, true, cuts);
+        moved |= Self::carry_one_way(now, server, client, wires, false, cuts);
+        moved
+    }
+
+    fn carry_one_way(
+        now: Instant,
+        from: &mut Host,
+        to: &mut Host,
+        wires: &[(ConnId, ConnId)],
+        client_sends: bool,
+        (tcp_is_cut, gre_is_cut): (bool, bool),
+    ) -> bool {
+        let other_end = |conn: ConnId| {
+            let found = wires.iter().rev().find_map(|&(client, server)| {
+                let (near, far) = if client_sends {
+                    (client, server)
+                } else {
+                    (server, client)
+                };
+                (near == conn).then_some(far)
+            });
+            found.filter(|_| !tcp_is_cut)
+        };
+        let mut moved = from.obey(now);
+        while let Some((conn, bytes)) = from.tcp.pop_front() {
+            moved = true;
+            if let Some(far) = other_end(conn) {
+                to.engine.handle_data(now, far, &bytes);
+            }
+        }
+        while let Some(conn) = from.closes.pop_front() {
+            moved = true;
+            if let Some(far) = other_end(conn) {
+                to.engine.handle_closed(now, far);
+            }
+        }
+        while let Some((call, protocol, payload)) = from.gre.pop_front() {
+            moved = true;
+            let session = to
+                .datapath
+                .sessions
+                .iter()
+                .find_map(|(&session, tunnel)| (tunnel.call_id == call).then_some(session));
+            if let Some(session) = session
+                && !gre_is_cut
+            {
+                to.engine.handle_datapath_event(
+                    now,
+                    Event::Frame {
+                        session,
+                        protocol,
+                        payload,
+                    },
+                );
+            }
+        }
+        moved
+    }
+
+    /// Nothing of any session is left on either host.
+    fn check_nothing_is_left(&self) {
+        for host in [&self.server, &self.client] {
+            assert!(host.engine.sessions.is_empty());
+            assert!(host.engine.calls.is_empty());
+            assert!(host.engine.pools.used().next().is_none());
+            assert!(host.datapath.sessions.is_empty());
+            assert!(host.datapath.interfaces.is_empty());
+        }
+    }
+}

@@ -1,0 +1,578 @@
+//! One session: the PPP link of a call, and what the datapath does for it.
+//!
+//! Sans-IO glue: what the link wants becomes [`Request`]s and log lines, what the datapath reports
+//! goes to the link. Who the peer is and which address it gets is for the owner to say.
+//!
+//! A session ends in two steps. [`Command::Ended`]: the link is down, the call can be cleared and
+//! everything but the session's number given back. [`Command::Gone`]: the datapath has nothing of
+//! it any more, and its last counters are in the log.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use greyhound_datapath::ids::SessionId;
+use greyhound_datapath::ipc::{Interface, Request, Tunnel};
+use greyhound_datapath::stats::SessionCounters;
+
+use crate::cause::Cause;
+use crate::entropy::Entropy;
+use crate::ppp::{self, Link, Network, Proof, Verdict};
+
+pub mod line;
+
+use self::line::Line;
+
+/// How long no frame of a peer may arrive before the log says that GRE seems to be blocked.
+pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server waits for the client to speak first. A client may open its end of GRE only
+/// when it has our Outgoing-Call-Reply; what we send before is lost, and costs 3 s.
+pub const SPEAK_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long a client may take to prove who it is.
+pub const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a session asks of its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// For the datapath.
+    Datapath(Request),
+    /// For the log.
+    Log(Line),
+    /// Server: check this and call [`Session::handle_verdict`].
+    Authenticate {
+        /// The name as received.
+        user: String,
+        /// What was sent.
+        proof: Proof,
+    },
+    /// The link is down: clear the call, give the address back.
+    Ended(Cause),
+    /// Nothing is left: the number is free. Nothing follows.
+    Gone,
+}
+
+/// Which end we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A client called us. Named once it is known who it is.
+    Server,
+    /// We dialled, for the interface of this name.
+    Client(String),
+}
+
+/// What a session is to be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The number that datapath and control know it by.
+    pub session: SessionId,
+    /// The frames of its call.
+    pub tunnel: Tunnel,
+    /// Which end we are.
+    pub side: Side,
+    /// `max-mtu`, in bytes.
+    pub max_mtu: u16,
+    /// What the way to the peer carries, outer IP header included, in bytes.
+    pub uplink_mtu: u16,
+    /// The PPP link.
+    pub link: ppp::Config,
+}
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// LCP and authentication.
+    Establishing,
+    /// Both ends are who they say; network protocols are negotiated.
+    Authenticated,
+    /// Packets flow.
+    Connected,
+    /// The datapath is asked to remove it.
+    Removing,
+    /// [`Command::Gone`] was given.
+    Gone,
+}
+
+/// What a session has once its network is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Up {
+    /// The addresses.
+    pub network: Network,
+    /// The largest packet that goes to the peer, in bytes.
+    pub mtu: u16,
+    /// What the peer agreed to send at most, in bytes.
+    pub mru: u16,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    link: Link,
+    stage: Stage,
+    /// What log and `print` call it.
+    name: String,
+    /// The login; empty until it is known.
+    user: String,
+    /// The address that the peer was given.
+    granted: Option<Ipv4Addr>,
+    encoding: String,
+    encrypts: bool,
+    up: Option<Up>,
+    /// Attach requests without an answer: a later one overtakes an earlier one's answer.
+    attaching: u32,
+    kernel_name: String,
+    /// When packets began to flow.
+    since: Option<Instant>,
+    counters: SessionCounters,
+    /// The link waits for counters.
+    sampling: bool,
+    /// Server: when to open the link if the client does not speak first.
+    speak_at: Option<Instant>,
+    /// When the first frame should have arrived.
+    first_frame_due: Option<Instant>,
+    /// Server: when the client must have proved who it is.
+    authentication_due: Option<Instant>,
+    cause: Option<Cause>,
+    commands: VecDeque<Command>,
+}
+
+impl Session {
+    /// Begins a session on a call that has just been established.
+    #[must_use]
+    pub fn open(now: Instant, config: Config, entropy: Box<dyn Entropy + Send>) -> Self {
+        let name = match &config.side {
+            Side::Server => format!("<{}>", config.tunnel.call_id.0),
+            Side::Client(name) => name.clone(),
+        };
+        let is_server = config.side == Side::Server;
+        let mut session = Self {
+            link: Link::new(config.link.clone(), entropy),
+            stage: Stage::Establishing,
+            name,
+            user: String::new(),
+            granted: None,
+            encoding: String::new(),
+            encrypts: false,
+            up: None,
+            attaching: 0,
+            kernel_name: String::new(),
+            since: None,
+            counters: SessionCounters::default(),
+            sampling: false,
+            speak_at: is_server.then_some(now + SPEAK_TIMEOUT),
+            first_frame_due: Some(now + FIRST_FRAME_TIMEOUT),
+            authentication_due: is_server.then_some(now + AUTHENTICATION_TIMEOUT),
+            cause: None,
+            commands: VecDeque::new(),
+            config,
+        };
+        session.request(Request::Install {
+            session: session.config.session,
+            tunnel: session.config.tunnel,
+        });
+        if !is_server {
+            session.link.open(now);
+            session.pump();
+        }
+        session
+    }
+
+    /// A PPP frame came.
+    pub fn handle_frame(&mut self, now: Instant, protocol: u16, payload: &[u8]) {
+        self.first_frame_due = None;
+        if self.is_alive() {
+            self.open_link(now);
+            self.link.handle_frame(now, protocol, payload);
+            self.pump();
+        }
+    }
+
+    /// Server: the answer to [`Command::Authenticate`]. `name` is what the session is called from
+    /// here on, if it is let in.
+    pub fn handle_verdict(&mut self, now: Instant, user: &str, name: &str, verdict: Verdict) {
+        if !self.is_alive() {
+            return;
+        }
+        match &verdict {
+            Verdict::Accept(accept) => {
+                self.granted = accept.network.map(|network| network.peer);
+                name.clone_into(&mut self.name);
+            }
+            Verdict::Reject { .. } => {
+                let user = line::printable(user);
+                self.log(line::failure(format!(
+                    "{}: user {user} authentication failed",
+                    self.name
+                )));
+            }
+        }
+        self.link.handle_verdict(now, verdict);
+        self.pump();
+    }
+
+    /// The session's interface is up.
+    pub fn handle_attached(&mut self, now: Instant, kernel_name: String) {
+        self.attaching = self.attaching.saturating_sub(1);
+        if self.attaching > 0 || self.up.is_none() || !self.is_alive() {
+            return;
+        }
+        self.kernel_name = kernel_name;
+        self.stage = Stage::Connected;
+        self.since.get_or_insert(now);
+        self.log(line::info(format!("{}: connected", self.name)));
+    }
+
+    /// The datapath could not do what it was asked.
+    pub fn handle_failed(&mut self, now: Instant, reason: &str) {
+        // What was asked after the first failure fails too.
+        if self.is_alive() && self.cause.is_none() {
+            let reason = line::printable(reason);
+            self.log(line::failure(format!("{}: {reason}", self.name)));
+            self.close(now, Cause::PortError);
+        }
+    }
+
+    /// What the session has moved so far.
+    pub fn handle_counters(&mut self, now: Instant, counters: SessionCounters) {
+        self.counters = counters;
+        if std::mem::take(&mut self.sampling) && self.is_alive() {
+            self.link.handle_activity(now, counters.rx_frames);
+            self.pump();
+        }
+    }
+
+    /// The datapath has removed it.
+    pub fn handle_removed(&mut self, now: Instant, counters: SessionCounters) {
+        self.counters = counters;
+        self.abort(now, Cause::PortError);
+        self.finish(now);
+    }
+
+    /// The datapath is gone, and the session with it.
+    pub fn handle_datapath_lost(&mut self, now: Instant) {
+        self.abort(now, Cause::PortError);
+        self.finish(now);
+    }
+
+    /// Ends it in good order.
+    pub fn close(&mut self, now: Instant, cause: Cause) {
+        if self.is_alive() {
+            self.link.close(now, cause);
+            self.pump();
+        }
+    }
+
+    /// Ends it at once: the call is gone, or there is no time.
+    pub fn abort(&mut self, now: Instant, cause: Cause) {
+        if self.is_alive() {
+            self.link.lower_down(now, cause);
+            self.pump();
+        }
+    }
+
+    /// The moment that [`Self::poll_timeout`] named has come; harmless at any other.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if !self.is_alive() {
+            return;
+        }
+        if self.first_frame_due.is_some_and(|at| at <= now) {
+            self.first_frame_due = None;
+            self.log(line::warning(format!(
+                "{}: no GRE from {} - protocol 47 blocked?",
+                self.name, self.config.tunnel.peer
+            )));
+        }
+        if self.speak_at.is_some_and(|at| at <= now) {
+            self.open_link(now);
+        }
+        if self.authentication_due.is_some_and(|at| at <= now) {
+            self.authentication_due = None;
+            self.close(now, Cause::Timeout);
+        }
+        self.link.handle_timeout(now);
+        self.pump();
+    }
+
+    /// The next thing to do.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.is_alive() {
+            return None;
+        }
+        let link = self.link.poll_timeout();
+        let ours = [self.speak_at, self.first_frame_due, self.authentication_due];
+        link.into_iter().chain(ours.into_iter().flatten()).min()
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// What log and `print` call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The login, once it is known.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The frames of its call.
+    #[must_use]
+    pub const fn tunnel(&self) -> &Tunnel {
+        &self.config.tunnel
+    }
+
+    /// What each direction is encrypted with, as `print` shows it.
+    #[must_use]
+    pub fn encoding(&self) -> &str {
+        &self.encoding
+    }
+
+    /// The kernel's name of the interface, once there is one.
+    #[must_use]
+    pub fn kernel_name(&self) -> &str {
+        &self.kernel_name
+    }
+
+    /// What it has while its network is up.
+    #[must_use]
+    pub const fn up(&self) -> Option<&Up> {
+        self.up.as_ref()
+    }
+
+    /// For how long packets have flowed.
+    #[must_use]
+    pub fn uptime(&self, now: Instant) -> Duration {
+        self.since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// What it had moved when the datapath was last asked.
+    #[must_use]
+    pub const fn counters(&self) -> &SessionCounters {
+        &self.counters
+    }
+
+    /// Opens the link of a server that has waited for its client to speak.
+    fn open_link(&mut self, now: Instant) {
+        if self.speak_at.take().is_some() {
+            self.link.open(now);
+        }
+    }
+
+    const fn is_alive(&self) -> bool {
+        match self.stage {
+            Stage::Establishing | Stage::Authenticated | Stage::Connected => true,
+            Stage::Removing | Stage::Gone => false,
+        }
+    }
+
+    /// Does what the link says.
+    fn pump(&mut self) {
+        while let Some(command) = self.link.poll_command() {
+            self.on_link(command);
+        }
+        if let Some(cause) = self.link.cause() {
+            self.note_cause(cause);
+        }
+    }
+
+    fn on_link(&mut self, command: ppp::Command) {
+        let session = self.config.session;
+        match command {
+            ppp::Command::Send { protocol, payload } => self.request(Request::Send {
+                session,
+                protocol,
+                payload,
+            }),
+            ppp::Command::SetLink(link) => self.request(Request::SetLink { session, link }),
+            ppp::Command::Authenticate { user, proof } => {
+                self.commands
+                    .push_back(Command::Authenticate { user, proof });
+            }
+            ppp::Command::Authenticated { user } => self.on_authenticated(user),
+            ppp::Command::SetMppe { rx, tx, encoding } => {
+                self.encrypts = tx.is_some();
+                self.on_encoding(encoding.to_string());
+                self.request(Request::SetMppe { session, rx, tx });
+            }
+            ppp::Command::NetworkUp {
+                network,
+                peer_mru,
+                our_mru,
+                compression,
+            } => self.on_network_up(network, peer_mru, our_mru, compression),
+            ppp::Command::NetworkDown => {
+                if self.up.take().is_some() {
+                    self.request(Request::Detach { session });
+                }
+                if self.stage == Stage::Connected {
+                    self.stage = Stage::Authenticated;
+                }
+            }
+            ppp::Command::Sample => {
+                self.sampling = true;
+                self.request(Request::Read { session });
+            }
+            ppp::Command::MissedEcho => {
+                self.log(line::debug(format!("{}: LCP missed echo reply", self.name)));
+            }
+            ppp::Command::Down(cause) => self.on_down(cause),
+        }
+    }
+
+    fn on_authenticated(&mut self, user: String) {
+        self.stage = Stage::Authenticated;
+        self.authentication_due = None;
+        self.user = user;
+        if self.config.side == Side::Server {
+            let address = self.granted.unwrap_or(Ipv4Addr::UNSPECIFIED);
+            self.log(line::account(format!(
+                "{} logged in, {address} from {}",
+                line::printable(&self.user),
+                self.config.tunnel.peer
+            )));
+        }
+        self.log(line::info(format!("{}: authenticated", self.name)));
+    }
+
+    fn on_encoding(&mut self, encoding: String) {
+        if encoding != self.encoding && !encoding.is_empty() {
+            self.log(line::info(format!(
+                "{}: using encoding - {encoding}",
+                self.name
+            )));
+        }
+        self.encoding = encoding;
+    }
+
+    fn on_network_up(
+        &mut self,
+        network: Network,
+        peer_mru: u16,
+        our_mru: u16,
+        compression: (bool, bool),
+    ) {
+        let overhead = overhead(compression, self.encrypts);
+        let path = self.config.uplink_mtu.saturating_sub(overhead);
+        let mtu = self.config.max_mtu.min(peer_mru).min(path).max(LEAST_MTU);
+        self.up = Some(Up {
+            network,
+            mtu,
+            mru: our_mru,
+        });
+        self.attaching += 1;
+        self.request(Request::Attach {
+            session: self.config.session,
+            interface: Interface {
+                name: interface_name(&self.name),
+                address: network.ours,
+                peer: network.peer,
+                mtu,
+                // A server gave the peer its one address; behind a client's server is a network.
+                check_source: self.config.side == Side::Server,
+            },
+        });
+    }
+
+    fn on_down(&mut self, cause: Cause) {
+        self.note_cause(cause);
+        self.stage = Stage::Removing;
+        self.request(Request::Remove {
+            session: self.config.session,
+        });
+        self.commands.push_back(Command::Ended(cause));
+    }
+
+    /// The first cause is the cause.
+    fn note_cause(&mut self, cause: Cause) {
+        if self.cause.is_none() {
+            self.cause = Some(cause);
+            self.log(line::info(format!(
+                "{}: terminating... - {cause}",
+                self.name
+            )));
+        }
+    }
+
+    /// The datapath has nothing of it any more.
+    fn finish(&mut self, now: Instant) {
+        if self.stage != Stage::Removing {
+            return;
+        }
+        self.stage = Stage::Gone;
+        if self.config.side == Side::Server && !self.user.is_empty() {
+            let counters = &self.counters;
+            self.log(line::account(format!(
+                "{} logged out, {} {} {} {} {} from {}",
+                line::printable(&self.user),
+                self.uptime(now).as_secs(),
+                counters.rx_bytes,
+                counters.tx_bytes,
+                counters.rx_packets,
+                counters.tx_packets,
+                self.config.tunnel.peer
+            )));
+        }
+        self.log(line::info(format!("{}: disconnected", self.name)));
+        self.commands.push_back(Command::Gone);
+    }
+
+    fn request(&mut self, request: Request) {
+        self.commands.push_back(Command::Datapath(request));
+    }
+
+    fn log(&mut self, line: Line) {
+        self.commands.push_back(Command::Log(line));
+    }
+}
+
+/// Bytes that a packet grows by on its way into an outer datagram, at most.
+///
+/// Outer IPv4 header, enhanced GRE with sequence and acknowledgement numbers (RFC 2637 §4.1),
+/// address and control (RFC 1661 §3.1), protocol number; with MPPE its own protocol number and
+/// coherency count in front of that (RFC 3078 §3).
+fn overhead((acfc, pfc): (bool, bool), encrypts: bool) -> u16 {
+    let outer = 20 + 8 + 4 + 4;
+    let address_control = if acfc { 0 } else { 2 };
+    let protocol = if pfc { 1 } else { 2 };
+    let mppe = if encrypts { protocol + 2 } else { 0 };
+    outer + address_control + mppe + protocol
+}
+
+/// A name that the kernel takes: it wants neither slash nor colon nor white space.
+fn interface_name(name: &str) -> String {
+    let mut taken: String = name
+        .chars()
+        .map(|c| match c {
+            '/' | ':' => '_',
+            c if c.is_whitespace() || c.is_control() => '_',
+            c => c,
+        })
+        .collect();
+    let end = taken.floor_char_boundary(MAX_INTERFACE_NAME);
+    taken.truncate(end);
+    taken
+}
+
+/// The kernel's limit for an altname, without its closing zero.
+const MAX_INTERFACE_NAME: usize = 127;
+
+/// The least that IPv4 runs on (RFC 791), and the least that the kernel takes.
+const LEAST_MTU: u16 = 68;
+
+#[cfg(test)]
+mod tests;
