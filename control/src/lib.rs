@@ -13,3 +13,4 @@ pub mod ppp;
 pub mod pptp;
 pub mod server;
 pub mod session;
+pub mod supervisor;

@@ -1,3 +1,248 @@
-//! The program.
+//! The program: `greyhound up` starts the server, anything that is not a subcommand is a command
+//! for the one that runs.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use greyhound_control::console::wire;
+use greyhound_control::model::{self, Config};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use zeroize::Zeroizing;
+
+mod up;
+
+/// Greyhound: a PPTP concentrator and client.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = CONSOLE_HELP)]
+struct Cli {
+    /// Where the running greyhound keeps its sockets
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/run/greyhound"
+    )]
+    run_dir: PathBuf,
+    /// Answer a console command in JSON
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What follows the list of options in the help.
+const CONSOLE_HELP: &str = "\
+Console commands, asked of the running greyhound (paths with spaces or slashes, words may be
+shortened):
+  interface pptp-server print [detail]
+  interface pptp-client print [brief|detail] [show-sensitive]
+  interface pptp-client monitor NAME once
+  ppp active print [detail|stats]
+  datapath print";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server and the clients of a configuration in the foreground
+    Up(UpOptions),
+    /// Say what is wrong with a configuration, and start nothing
+    CheckConfig {
+        /// The configuration
+        file: PathBuf,
+    },
+    /// The control process, which `up` starts
+    #[command(hide = true)]
+    Control {
+        #[command(flatten)]
+        source: ConfigSource,
+        /// As of `up`
+        #[arg(long)]
+        state_dir: PathBuf,
+    },
+    /// A command of the console
+    #[command(external_subcommand)]
+    Console(Vec<OsString>),
+}
+
+/// Options of `up`.
+#[derive(Debug, Args)]
+struct UpOptions {
+    #[command(flatten)]
+    source: ConfigSource,
+    /// The interface that the tunnels' GRE comes in through
+    #[arg(long, value_name = "IF")]
+    interface: String,
+    /// The cores of the workers, as 1-3,6; a worker for each RX queue if left out
+    #[arg(long, value_name = "LIST")]
+    cores: Option<String>,
+    /// How many RX queues of the interface to serve
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    queues: Option<u16>,
+    /// How frames move between the interface and the workers
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    io: Io,
+    /// What is to survive a restart
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/greyhound")]
+    state_dir: PathBuf,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ConfigSource {
+    /// The configuration, in the syntax of a RouterOS export
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The built-in configuration: user MT-User, password StrongPass, 10.0.0.1 to 10.0.0.5
+    #[arg(long)]
+    demo_config: bool,
+}
+
+/// How frames move between the interface and the workers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Io {
+    /// The first of the others that works
+    Auto,
+    /// AF_XDP by the driver's own XDP
+    Native,
+    /// AF_XDP by the generic XDP hook
+    Skb,
+    /// A raw socket
+    Raw,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Up(options) => up::up(&options, &cli.run_dir).map(|()| 0),
+        Command::CheckConfig { file } => check_config(file).map(|()| 0),
+        Command::Control { source, state_dir } => {
+            control(&source, cli.run_dir, state_dir).map(|()| 0)
+        }
+        Command::Console(words) => console(&cli.run_dir, cli.json, words),
+    };
+    match outcome {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            say(&format!("greyhound: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_config(file: PathBuf) -> anyhow::Result<()> {
+    let source = ConfigSource {
+        config: Some(file),
+        demo_config: false,
+    };
+    let (_, warnings) = read_config(&source)?;
+    warnings.say();
+    Ok(())
+}
+
+/// Reads the configuration. What is wrong with it is told on standard error, a line each.
+fn read_config(source: &ConfigSource) -> anyhow::Result<(Config, Warnings)> {
+    let (name, text) = match &source.config {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            (path.display().to_string(), Zeroizing::new(text))
+        }
+        None => ("demo".to_owned(), Zeroizing::new(model::DEMO.to_owned())),
+    };
+    let place = |at: model::Position| format!("{name}:{}:{}", at.line, at.column);
+    match Config::parse(&text) {
+        Ok((config, warnings)) => {
+            let warnings = warnings
+                .iter()
+                .map(|warning| format!("{}: warning: {warning}", place(warning.at)));
+            Ok((config, Warnings(warnings.collect())))
+        }
+        Err(errors) => {
+            for error in &errors {
+                say(&format!("{}: {error}", place(error.at)));
+            }
+            bail!("the configuration has errors, nothing is started")
+        }
+    }
+}
+
+/// What a configuration has that is of no use, a line each.
+struct Warnings(Vec<String>);
+
+impl Warnings {
+    /// Tells them on standard error.
+    fn say(&self) {
+        for warning in &self.0 {
+            say(warning);
+        }
+    }
+}
+
+/// Runs the control process. It logs to standard error, at the level of RUST_LOG, else `info`.
+fn control(source: &ConfigSource, run_dir: PathBuf, state_dir: PathBuf) -> anyhow::Result<()> {
+    // `up` has told the warnings, and not everything that starts again is to tell them again.
+    let (config, _) = read_config(source)?;
+    let level = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(level.from_env_lossy())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    greyhound_control::io::run(greyhound_control::io::Options::new(
+        run_dir, state_dir, config,
+    ))?;
+    Ok(())
+}
+
+/// Asks the running greyhound and prints what it answers.
+fn console(run_dir: &Path, json: bool, words: Vec<OsString>) -> anyhow::Result<u8> {
+    let words = words
+        .into_iter()
+        .map(|word| {
+            word.into_string()
+                .map_err(|_| anyhow::anyhow!("a word is not UTF-8"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let (options, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "--json");
+    let request = wire::Request {
+        words,
+        json: json || !options.is_empty(),
+        width: terminal_width(),
+    };
+    let reply = wire::ask(run_dir, &request)?;
+    let mut out = io::stdout().lock();
+    match out
+        .write_all(reply.text.as_bytes())
+        .and_then(|()| out.flush())
+    {
+        // Whoever read it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("standard output")?,
+    }
+    Ok(reply.status)
+}
+
+/// The width of the terminal; what goes elsewhere is not wrapped.
+fn terminal_width() -> u16 {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return u16::MAX;
+    }
+    match rustix::termios::tcgetwinsize(&stdout) {
+        Ok(size) if size.ws_col > 0 => size.ws_col,
+        Ok(_) | Err(_) => 80,
+    }
+}
+
+/// Says something on standard error. If nobody listens there, nobody is told.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}

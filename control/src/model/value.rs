@@ -1,4 +1,4 @@
-//! How the values of properties are written: each [`Notation`] reads and writes one type.
+//! How the values of properties are written: each notation reads and writes one type.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -249,8 +249,7 @@ impl Notation for PacketSize {
     type Value = u16;
 
     fn parse(&self, text: &str) -> Result<u16, Fault> {
-        // RFC 1661 §6.1 lets a peer ask for less than the 128 that a tunnel of IP is of use with,
-        // and RFC 1661 §5 bounds what an end without agreement must take by 1500.
+        // 1500 is what every end takes whatever was agreed on (RFC 1661 §6.1).
         const LIMITS: std::ops::RangeInclusive<u64> = 128..=1500;
         let number = whole_number(text)?;
         match u16::try_from(number) {

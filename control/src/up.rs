@@ -1,0 +1,158 @@
+//! `greyhound up`: checks everything that can be checked first, then runs the datapath and the
+//! control process until it is told to stop.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use caps::{CapSet, Capability};
+use clap::ValueEnum;
+use greyhound_control::supervisor::{Policy, Program, supervise};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::{ConfigSource, UpOptions, read_config};
+
+/// Returns once it was told to stop and everything has stopped.
+pub(crate) fn up(options: &UpOptions, run_dir: &Path) -> anyhow::Result<()> {
+    let (_, warnings) = read_config(&options.source)?;
+    warnings.say();
+    check_privileges()?;
+    let programs = programs(options, run_dir)?;
+    create_dir(run_dir)?;
+    create_dir(&options.state_dir)?;
+    // Held until the end: it goes with the process, however that ends.
+    let _lock = lock(run_dir)?;
+    remove_sockets(run_dir).with_context(|| format!("{} cannot be cleaned", run_dir.display()))?;
+    let stop = stop_signals().context("signals cannot be handled")?;
+    supervise(
+        &programs,
+        &Policy::default(),
+        &stop,
+        &mut io::stderr().lock(),
+    )?;
+    Ok(())
+}
+
+/// What the datapath needs to make interfaces, to attach XDP and to send by a raw socket.
+fn check_privileges() -> anyhow::Result<()> {
+    for capability in [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW] {
+        let has = caps::has_cap(None, CapSet::Effective, capability);
+        if !has.context("capabilities cannot be read")? {
+            bail!("`greyhound up` needs {capability}: start it as root");
+        }
+    }
+    Ok(())
+}
+
+/// The datapath first: the control process connects to it.
+fn programs(options: &UpOptions, run_dir: &Path) -> anyhow::Result<Vec<Program>> {
+    let own = std::env::current_exe().context("the path of this program is unknown")?;
+    let datapath = own.with_file_name("greyhound-datapath");
+    if !datapath.is_file() {
+        bail!(
+            "{} does not exist: greyhound-datapath belongs beside greyhound",
+            datapath.display()
+        );
+    }
+    Ok(vec![
+        Program {
+            name: "greyhound-datapath",
+            path: datapath,
+            arguments: datapath_arguments(options, run_dir),
+        },
+        Program {
+            name: "greyhound control",
+            path: own,
+            arguments: control_arguments(options, run_dir),
+        },
+    ])
+}
+
+fn datapath_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
+    let mut arguments = vec!["--interface".into(), OsString::from(&options.interface)];
+    if let Some(cores) = &options.cores {
+        arguments.extend(["--cores".into(), cores.into()]);
+    }
+    if let Some(queues) = options.queues {
+        arguments.extend(["--queues".into(), queues.to_string().into()]);
+    }
+    if let Some(mode) = options.io.to_possible_value() {
+        arguments.extend(["--io".into(), mode.get_name().into()]);
+    }
+    arguments.extend(["--run-dir".into(), run_dir.into()]);
+    arguments
+}
+
+fn control_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
+    let mut arguments = vec![OsString::from("control")];
+    let ConfigSource { config, .. } = &options.source;
+    match config {
+        Some(path) => arguments.extend(["--config".into(), OsString::from(path)]),
+        None => arguments.push("--demo-config".into()),
+    }
+    arguments.extend(["--run-dir".into(), run_dir.into()]);
+    arguments.extend(["--state-dir".into(), OsString::from(&options.state_dir)]);
+    arguments
+}
+
+fn create_dir(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(path)
+        .with_context(|| format!("{} cannot be created", path.display()))
+}
+
+/// Makes sure that this is the only greyhound with this run directory.
+fn lock(run_dir: &Path) -> anyhow::Result<File> {
+    let path = run_dir.join("lock");
+    let unusable = || format!("{} cannot be locked", path.display());
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(unusable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).with_context(unusable)?;
+            bail!(
+                "another greyhound (process {}) runs with the run directory {}",
+                pid.trim(),
+                run_dir.display()
+            );
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(unusable),
+    }
+    file.set_len(0).with_context(unusable)?;
+    file.rewind().with_context(unusable)?;
+    writeln!(file, "{}", std::process::id()).with_context(unusable)?;
+    Ok(file)
+}
+
+/// Removes what a greyhound that was killed has left. To be called with the lock held.
+fn remove_sockets(run_dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(run_dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_socket() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A socket that becomes readable when this process is told to stop.
+fn stop_signals() -> io::Result<UnixStream> {
+    let (stop, raise) = UnixStream::pair()?;
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::low_level::pipe::register(signal, raise.try_clone()?)?;
+    }
+    Ok(stop)
+}
