@@ -1,3 +1,108 @@
-//! The datapath process.
+//! `greyhound-datapath`: the process that moves the packets.
+//!
+//! Exit status: 0 after SIGTERM or SIGINT, 2 when it cannot run as it was told to (starting it
+//! again will not help), 1 when it broke.
 
-fn main() {}
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use greyhound_datapath::engine::manager::{Manager, Setup};
+use greyhound_datapath::engine::netlink::Uplink;
+use greyhound_datapath::engine::options::{IoChoice, MAX_WORKERS, Options};
+use greyhound_datapath::engine::{privileges, probe, tun};
+use greyhound_datapath::ipc::seqpacket::Listener;
+use rustix::process::{Signal, set_parent_process_death_signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+    let (manager, _signal) = match start(&options) {
+        Ok(started) => started,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    match manager.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(options: &Options) -> Result<(Manager, UnixStream)> {
+    // Whoever started this process is responsible for it: without, it ends.
+    set_parent_process_death_signal(Some(Signal::TERM)).context("prctl")?;
+    privileges::check(options.io == IoChoice::Raw)?;
+    tun::check()?;
+    let (signal, writer) = UnixStream::pair().context("socketpair")?;
+    for number in [SIGTERM, SIGINT] {
+        let writer = writer.try_clone().context("dup")?;
+        signal_hook::low_level::pipe::register(number, writer).context("sigaction")?;
+    }
+    let uplink = Uplink::by_name(&options.interface)?;
+    let allowed: Vec<u16> = core_affinity::get_core_ids()
+        .context("the kernel does not say which cores there are")?
+        .iter()
+        .filter_map(|core| u16::try_from(core.id).ok())
+        .collect();
+    let cores = match &options.cores {
+        Some(cores) => cores.0.clone(),
+        None => allowed.clone(),
+    };
+    if let Some(core) = cores.iter().find(|core| !allowed.contains(core)) {
+        bail!("--cores: core {core} is not one that this process may use ({allowed:?})");
+    }
+    let queues = match (options.queues, options.io) {
+        (Some(queues), IoChoice::Raw) => queues,
+        (Some(queues), _) if queues > uplink.rx_queues => {
+            bail!(
+                "--queues {queues}: {} has {} RX queues",
+                uplink.name,
+                uplink.rx_queues
+            )
+        }
+        (Some(queues), _) => queues,
+        (None, IoChoice::Raw) => uplink.rx_queues.min(MAX_WORKERS),
+        (None, _) if uplink.rx_queues > MAX_WORKERS => {
+            tracing::warn!(
+                interface = %uplink.name,
+                rx_queues = uplink.rx_queues,
+                "only {MAX_WORKERS} queues are served; have no more with: ethtool -L {} combined \
+                 {MAX_WORKERS}",
+                uplink.name
+            );
+            MAX_WORKERS
+        }
+        (None, _) => uplink.rx_queues,
+    };
+    let io = probe::open(options.io, &uplink, queues)?;
+    let cores: Vec<u16> = cores.iter().copied().cycle().take(queues.into()).collect();
+    std::fs::create_dir_all(&options.run_dir)
+        .with_context(|| format!("creating {}", options.run_dir.display()))?;
+    let path = options.run_dir.join("datapath.sock");
+    let listener =
+        Listener::bind(&path).with_context(|| format!("listening on {}", path.display()))?;
+    let (interface, mode) = (uplink.name.clone(), io.mode);
+    let started = Manager::start(Setup {
+        uplink,
+        io,
+        cores: cores.clone(),
+        listener,
+        signal,
+    })?;
+    tracing::info!(%interface, io = %mode, ?cores, "moving frames");
+    Ok(started)
+}

@@ -25,6 +25,9 @@ use crate::wire::{SeqNum, gre, lcp, mppe, ppp};
 mod receive;
 mod send;
 
+#[cfg(feature = "engine")]
+pub(crate) use receive::check_gre;
+
 /// How many bytes [`Session::seal`] and [`Session::control`] put in front of what they carry, at
 /// most: GRE, PPP and MPPE headers and the inner protocol number.
 pub const MAX_OVERHEAD: usize =

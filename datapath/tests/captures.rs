@@ -7,34 +7,20 @@
 #![cfg(test)]
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use greyhound_datapath::ids::{CallId, PeerCallId};
 use greyhound_datapath::ipc::{LinkOptions, Tunnel};
 use greyhound_datapath::mppe::{Engine, Job, Parameters, Portable, StartKey, Strength};
 use greyhound_datapath::session::{Inner, InnerAddress, Opened, Session, StatefulMppe};
 use greyhound_datapath::stats::DropReason;
-use greyhound_datapath::wire::{ethernet, gre, ipv4, mppe, ppp};
+use greyhound_datapath::wire::{gre, ipv4, mppe, ppp};
 use md4::{Digest, Md4};
+use pcap::{CAPTURES, CLIENT, CLIENT_INNER, PASSWORD, Packet, SERVER, SERVER_INNER};
 use sha1::Sha1;
 
-const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
-const CLIENT_INNER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 100);
-const SERVER_INNER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
-const PASSWORD: &str = "StrongPass-1";
-
-const CAPTURES: [&str; 8] = [
-    "chapmd5-nomppe",
-    "mschap1-mppe128-stateless",
-    "mschap2-mppe128-badpass",
-    "mschap2-mppe128-ipv6",
-    "mschap2-mppe128-stateful",
-    "mschap2-mppe128-stateless",
-    "mschap2-mppe40-stateless",
-    "pap-nomppe",
-];
+#[path = "../../tests/pcaps/pcap.rs"]
+mod pcap;
 
 /// What one end received in one capture.
 #[derive(Debug, Default)]
@@ -49,11 +35,11 @@ struct Received {
 #[test]
 fn every_header_parses_and_is_emitted_the_same() {
     for name in CAPTURES {
-        let frames = gre_frames(name);
+        let frames = pcap::packets(name, ipv4::PROTOCOL_GRE);
         assert!(frames.len() > 10, "{name}");
         for (number, frame) in frames.iter().enumerate() {
             let what = format!("{name}, GRE frame {number}");
-            let bytes = &frame.gre;
+            let bytes = &frame.payload;
             let packet = gre::Packet::new_checked(bytes).expect(&what);
             let repr = gre::Repr::parse(&packet).expect(&what);
             let mut emitted = vec![0; repr.buffer_len()];
@@ -164,8 +150,8 @@ impl End {
     }
 
     /// Receives a frame; returns the control frame that it was.
-    fn receive(&mut self, frame: &Frame, origin: Instant) -> Option<(u16, Vec<u8>)> {
-        let mut bytes = frame.gre.clone();
+    fn receive(&mut self, frame: &Packet, origin: Instant) -> Option<(u16, Vec<u8>)> {
+        let mut bytes = frame.payload.clone();
         let now = origin + frame.at;
         let opened = match self.session.open(&mut Portable, &bytes, now) {
             Ok(opened) => opened,
@@ -230,11 +216,11 @@ impl Replay {
         reason = "any instant serves as the origin"
     )]
     fn of(name: &str) -> Self {
-        let frames = gre_frames(name);
+        let frames = pcap::packets(name, ipv4::PROTOCOL_GRE);
         let call_id = |of: Ipv4Addr| {
             let frame = frames.iter().find(|frame| frame.destination == of);
             let frame = frame.expect("each end receives a frame");
-            gre::Packet::new_checked(&frame.gre).unwrap().call_id()
+            gre::Packet::new_checked(&frame.payload).unwrap().call_id()
         };
         let client = (CLIENT, call_id(CLIENT));
         let server = (SERVER, call_id(SERVER));
@@ -349,70 +335,4 @@ fn start_key(parts: &[&[u8]]) -> StartKey {
     let mut key = [0; 16];
     key.copy_from_slice(&hash.finalize()[..16]);
     StartKey(key)
-}
-
-/// A GRE frame from a capture.
-struct Frame {
-    /// Since the capture began.
-    at: Duration,
-    destination: Ipv4Addr,
-    gre: Vec<u8>,
-}
-
-fn gre_frames(name: &str) -> Vec<Frame> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/pcaps")
-        .join(name)
-        .with_extension("pcap");
-    let file = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let records = pcap_records(&file);
-    let begin = records.first().map_or(Duration::ZERO, |&(at, _)| at);
-    records
-        .into_iter()
-        .filter_map(|(at, bytes)| {
-            let frame = ethernet::Frame::new_checked(bytes).ok()?;
-            if frame.ethertype() != ethernet::EtherType::Ipv4 {
-                return None;
-            }
-            let packet = ipv4::Packet::new_checked(frame.payload()).expect("tcpdump cut nothing");
-            if packet.protocol() != ipv4::PROTOCOL_GRE {
-                return None;
-            }
-            let repr = ipv4::Repr::parse(&packet).expect("a valid, whole IPv4 header");
-            Some(Frame {
-                at: at.saturating_sub(begin),
-                destination: repr.destination,
-                gre: packet.payload().to_vec(),
-            })
-        })
-        .collect()
-}
-
-/// Time and bytes of each packet in a pcap file: little-endian, microseconds, Ethernet.
-fn pcap_records(file: &[u8]) -> Vec<(Duration, &[u8])> {
-    const MAGIC: [u8; 4] = [0xD4, 0xC3, 0xB2, 0xA1];
-    const ETHERNET: u32 = 1;
-    const FILE_HEADER_LEN: usize = 24;
-    const RECORD_HEADER_LEN: usize = 16;
-
-    let word = |bytes: &[u8], index: usize| {
-        let mut word = [0; 4];
-        word.copy_from_slice(&bytes[index * 4..index * 4 + 4]);
-        u32::from_le_bytes(word)
-    };
-    assert_eq!(file[..4], MAGIC);
-    assert_eq!(word(file, 5), ETHERNET);
-    let mut records = Vec::new();
-    let mut rest = &file[FILE_HEADER_LEN..];
-    while !rest.is_empty() {
-        let (header, after) = rest.split_at(RECORD_HEADER_LEN);
-        let (captured, original) = (word(header, 2), word(header, 3));
-        assert_eq!(captured, original, "the capture cut a packet");
-        let (bytes, after) = after.split_at(usize::try_from(captured).unwrap());
-        let at = Duration::from_secs(word(header, 0).into())
-            + Duration::from_micros(word(header, 1).into());
-        records.push((at, bytes));
-        rest = after;
-    }
-    records
 }

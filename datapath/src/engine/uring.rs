@@ -229,7 +229,14 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
             return Ok(());
         }
         let target = user_data(watch.kind, slot);
-        self.push(opcode::AsyncCancel::new(target).build(), Kind::Cancel, 0)
+        let pushed = self.push(opcode::AsyncCancel::new(target).build(), Kind::Cancel, 0);
+        if pushed.is_err()
+            && let Some(watch) = &mut self.watches[slot as usize]
+        {
+            // Not under way: it may be asked for again.
+            watch.cancelled = false;
+        }
+        pushed
     }
 
     /// Hands the kernel what was asked for since the last time, if anything.
@@ -503,6 +510,23 @@ fn operation(user_data: u64) -> (Kind, u32) {
 
 fn outcome(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+/// What to do about an error of [`Ring::new`], to follow it on the line; empty if that is unknown.
+#[must_use]
+pub fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => {
+            "; it is switched off for this process: sysctl kernel.io_uring_disabled=0, and allow \
+             it in the container's seccomp profile"
+        }
+        Some(libc::ENOSYS) => "; this kernel has none (CONFIG_IO_URING)",
+        Some(libc::EINVAL) => "; this kernel is too old, 6.7 is needed",
+        Some(libc::ENOMEM) => {
+            "; it counts against RLIMIT_MEMLOCK: raise that limit (LimitMEMLOCK= of systemd)"
+        }
+        _ => "",
+    }
 }
 
 /// What io_uring_enter(2) reports that the caller's loop takes care of by going on.

@@ -12,6 +12,19 @@ use crate::stats::DropReason;
 use crate::wire::ppp::protocol;
 use crate::wire::{SeqNum, gre, ipv4, ipv6, mppe, ppp};
 
+/// Looks at a GRE header, and says what is wrong with it.
+pub(crate) fn check_gre(gre: &[u8]) -> Result<gre::Packet<&[u8]>, DropReason> {
+    const FLAGS_AND_PROTOCOL: usize = 4;
+    let packet = gre::Packet::new_unchecked(gre);
+    if packet.check_len().is_ok() {
+        Ok(packet)
+    } else if gre.len() < FLAGS_AND_PROTOCOL || packet.is_enhanced() {
+        Err(DropReason::TruncatedGre)
+    } else {
+        Err(DropReason::BadGre)
+    }
+}
+
 impl Session {
     pub(super) fn open_uncounted<E: Engine + ?Sized>(
         &mut self,
@@ -19,15 +32,7 @@ impl Session {
         gre: &[u8],
         now: Instant,
     ) -> Result<Opened, DropReason> {
-        let packet = gre::Packet::new_unchecked(gre);
-        if packet.check_len().is_err() {
-            let cut_off = gre.len() < 4 || packet.is_enhanced();
-            return Err(if cut_off {
-                DropReason::TruncatedGre
-            } else {
-                DropReason::BadGre
-            });
-        }
+        let packet = check_gre(gre)?;
         if packet.call_id() != self.tunnel.call_id.0 {
             return Err(DropReason::UnknownCall);
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{INNER_PROTOCOL_LEN, Sealed, Session, parse_echo_request};
+use super::{Sealed, Session, parse_echo_request};
 use crate::mppe::{Chain, Engine, Parameters, SessionKey, chain};
 use crate::stats::DropReason;
 use crate::wire::ppp::protocol;
@@ -72,7 +72,15 @@ impl Session {
     ) -> Result<Sealed, DropReason> {
         let tx = self.tx.as_mut().ok_or(DropReason::MppeNotUp)?;
         let (position, key) = tx.next_key(engine).ok_or(DropReason::StaleKey)?;
-        let len = mppe::HEADER_LEN + INNER_PROTOCOL_LEN + packet.len();
+        // PFC counts inside of the encryption as well: the byte it saves lets a packet of 1460 fit
+        // into 1500.
+        let number = protocol::IPV4.to_be_bytes();
+        let number = if self.link.pfc {
+            &number[1..]
+        } else {
+            &number[..]
+        };
+        let len = mppe::HEADER_LEN + number.len() + packet.len();
         let body = self.begin_frame(self.header(protocol::COMPRESSED), len, out)?;
         if let Some(tx) = &mut self.tx {
             tx.chain.mark_used(position);
@@ -80,10 +88,8 @@ impl Session {
         let (header, data) = out[body.clone()].split_at_mut(mppe::HEADER_LEN);
         mppe::Repr::stateless(chain::coherency_of(position))
             .emit(&mut mppe::Packet::new_unchecked(header));
-        // Interop: pppd on Linux writes the inner protocol number with two bytes even where PFC was
-        // agreed on, so that is what every peer is known to read.
-        data[..INNER_PROTOCOL_LEN].copy_from_slice(&protocol::IPV4.to_be_bytes());
-        data[INNER_PROTOCOL_LEN..].copy_from_slice(packet);
+        data[..number.len()].copy_from_slice(number);
+        data[number.len()..].copy_from_slice(packet);
         Ok(Sealed {
             len: body.end,
             encrypt: Some((key, body.start + mppe::HEADER_LEN..body.end)),

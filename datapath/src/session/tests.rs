@@ -219,10 +219,40 @@ fn the_first_encrypted_frame_has_the_peers_call_id_sequence_0_and_count_0() {
 
     // Flags K and S, version 1, 0x880B, 33 bytes for call 15910, number 0; FD; A and D, count 0.
     let expected = [
-        0x30, 0x01, 0x88, 0x0B, 0, 35, 0x3E, 0x26, 0, 0, 0, 0, 0xFD, 0x90, 0x00,
+        0x30, 0x01, 0x88, 0x0B, 0, 34, 0x3E, 0x26, 0, 0, 0, 0, 0xFD, 0x90, 0x00,
     ];
     assert_eq!(frame[..15], expected);
-    assert_eq!(frame.len(), 12 + 35);
+    assert_eq!(frame.len(), 12 + 34);
+}
+
+/// With PFC inside of the encryption too, 20 bytes of outer IP header, and an acknowledgement, a
+/// packet of 1460 bytes fits into 1500.
+#[test]
+fn with_both_compressions_an_encrypted_packet_costs_40_bytes_at_most() {
+    let mut pair = Pair::encrypted();
+    // What is to be acknowledged: any frame of the server's.
+    let mut frame = vec![0; 100];
+    let len = pair
+        .server
+        .control(protocol::LCP, &[9, 1, 0, 8, 0, 0, 0, 0], &mut frame)
+        .unwrap();
+    let Ok(Opened::Plain(ticket)) = pair.client.open(&mut Portable, &frame[..len], pair.now) else {
+        panic!("not a plain frame");
+    };
+    pair.client.accept(ticket, &frame[..len]).unwrap();
+    let mtu = 1460;
+    pair.client.set_interface(Some(InnerAddress {
+        peer: SERVER_INNER,
+        check_source: false,
+        mtu,
+    }));
+    let packet = vec![0x45; usize::from(mtu)];
+    let mut out = vec![0; 2000];
+
+    let sealed = pair.client.seal(&mut Portable, &packet, &mut out).unwrap();
+
+    assert!(gre::Packet::new_checked(&out[..]).unwrap().ack().is_some());
+    assert_eq!(20 + sealed.len, 1500);
 }
 
 #[test]

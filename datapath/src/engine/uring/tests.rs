@@ -13,9 +13,9 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::*;
-use crate::engine::netlink::Netlink;
 use crate::engine::testing::{in_namespace, interfaces, ip, wait_for};
-use crate::engine::tun::Tun;
+use crate::engine::tun::{self, Tun};
+use crate::ipc::Interface;
 
 const SMALL: Config = Config {
     entries: 8,
@@ -390,12 +390,17 @@ impl Drop for Tattling {
 }
 
 /// A TUN interface from 192.0.2.1 to 192.0.2.2.
-fn tun(name: &str) -> OwnedFd {
-    let mut netlink = Netlink::open().unwrap();
-    let tun = Tun::create(&mut netlink, name).unwrap();
-    let (ours, peer) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-    tun.bring_up(&mut netlink, ours, peer, 256).unwrap();
-    tun.fd
+fn tun(name: &str) -> Tun {
+    let (address, peer) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+    let name = name.to_owned();
+    tun::create(&Interface {
+        name,
+        address,
+        peer,
+        mtu: 256,
+        check_source: false,
+    })
+    .unwrap()
 }
 
 fn echo_request(sequence: u16) -> Vec<u8> {
@@ -413,4 +418,18 @@ fn echo_request(sequence: u16) -> Vec<u8> {
         packet[at..at + 2].copy_from_slice(&(!folded).to_be_bytes());
     }
     packet
+}
+
+#[test]
+fn what_keeps_a_ring_from_being_made_comes_with_what_to_do() {
+    for (errno, word) in [
+        (libc::EPERM, "kernel.io_uring_disabled"),
+        (libc::ENOSYS, "CONFIG_IO_URING"),
+        (libc::EINVAL, "6.7"),
+        (libc::ENOMEM, "MEMLOCK"),
+    ] {
+        let said = hint(&io::Error::from_raw_os_error(errno));
+        assert!(said.contains(word), "{errno}: {said}");
+    }
+    assert_eq!(hint(&io::ErrorKind::Other.into()), "");
 }

@@ -1,0 +1,609 @@
+//! The main thread: talks to the control process, creates interfaces, tells the workers.
+//!
+//! It outlives any control process. A new connection takes the place of the old one; sessions
+//! stay as they are and are listed to whoever says Hello.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use crossbeam::channel::{Receiver, Sender};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::handoff::Inboxes;
+use super::netlink::Uplink;
+use super::probe::{self, Io};
+use super::reaper::Reaper;
+use super::registry::{Registry, Totals};
+use super::uring::hint;
+use super::worker::{Command, ControlFrame, Outbox, POOL_BUFFERS, Parts, Report, Worker};
+use super::{privileges, raw, tun};
+use crate::ids::{MAX_SESSIONS, SessionId, WorkerId};
+use crate::ipc::seqpacket::{Channel, Error as ChannelError, Listener};
+use crate::ipc::{self, Event, Request, Tunnel, WorkerTotals};
+use crate::session::InnerAddress;
+
+const LISTENER: Token = Token(0);
+const CONTROL: Token = Token(1);
+const WORKERS: Token = Token(2);
+const SIGNAL: Token = Token(3);
+
+/// PPP frames on their way to the control process; beyond it peers' frames are dropped.
+const FRAMES_QUEUED: usize = 4096;
+/// Events that wait for a control process that does not read, frames aside.
+const EVENTS_QUEUED: usize = 4 * MAX_SESSIONS as usize;
+/// Sessions in one [`Event::Held`].
+const HELD_PER_EVENT: usize = 256;
+/// Requests carried out before the workers are listened to again.
+const REQUESTS: usize = 64;
+
+/// The main thread's state.
+#[derive(Debug)]
+pub struct Manager {
+    poll: Poll,
+    listener: Listener,
+    control: Option<Channel<Event, Request>>,
+    pending: VecDeque<Event>,
+    registry: Registry,
+    totals: Totals,
+    uplink: Uplink,
+    io: Io,
+    workers: Vec<Handle>,
+    reports: Receiver<Report>,
+    frames: Receiver<ControlFrame>,
+    reaper: Reaper,
+    inboxes: Arc<Inboxes>,
+}
+
+/// A worker's thread, and how to tell it something.
+#[derive(Debug)]
+struct Handle {
+    commands: Sender<Command>,
+    thread: JoinHandle<()>,
+}
+
+/// What a process needs before it starts its workers.
+#[derive(Debug)]
+pub struct Setup {
+    /// The interface that GRE goes through.
+    pub uplink: Uplink,
+    /// How frames are moved.
+    pub io: Io,
+    /// The core of each worker.
+    pub cores: Vec<u16>,
+    /// Where the control process connects.
+    pub listener: Listener,
+    /// Readable when the process is to end.
+    pub signal: std::os::unix::net::UnixStream,
+}
+
+impl Manager {
+    /// Starts the workers and waits until they are at work. Afterwards the process holds no capability but the one that creating
+    /// interfaces takes, and the workers none.
+    ///
+    /// # Errors
+    /// What opening sockets and rings, creating threads and dropping capabilities say. The workers
+    /// that could begin are still there: the process has to end.
+    pub fn start(mut setup: Setup) -> Result<(Self, std::os::unix::net::UnixStream)> {
+        let poll = Poll::new().context("epoll")?;
+        let waker = Arc::new(Waker::new(poll.registry(), WORKERS).context("eventfd")?);
+        let workers = u16::try_from(setup.cores.len()).context("too many workers")?;
+        let owned = probe::FRAMES_PER_QUEUE + POOL_BUFFERS;
+        let inboxes = Arc::new(Inboxes::new(workers, owned).context("eventfd")?);
+        let (reports_out, reports) = crossbeam::channel::unbounded();
+        let (frames_out, frames) = crossbeam::channel::bounded(FRAMES_QUEUED);
+        let outbox = Outbox {
+            reports: reports_out,
+            frames: frames_out,
+            wake: waker,
+        };
+        let mut queues = std::mem::take(&mut setup.io.queues).into_iter();
+        let mut receiver = Some(raw::Receiver::new().context("raw socket for protocol 47")?);
+        let reaper = Reaper::start().context("starting the reaper thread")?;
+        let (begun_out, begun) = crossbeam::channel::unbounded();
+        let mut handles = Vec::new();
+        for (core, number) in setup.cores.iter().copied().zip(0u16..) {
+            let (commands_out, commands) = crossbeam::channel::unbounded();
+            let parts = Parts {
+                id: WorkerId(number),
+                core,
+                queue: queues.next(),
+                raw_receiver: receiver.take(),
+                raw_sender: raw::Sender::new().context("raw socket to send")?,
+                inboxes: Arc::clone(&inboxes),
+                commands,
+                outbox: outbox.clone(),
+            };
+            let begun = begun_out.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || work(parts, &begun))
+                .context("starting a worker thread")?;
+            handles.push(Handle {
+                commands: commands_out,
+                thread,
+            });
+        }
+        drop(begun_out);
+        for _ in &handles {
+            let answer = begun.recv().context("a worker ended before it began")?;
+            answer.map_err(anyhow::Error::msg)?;
+        }
+        privileges::keep_interfaces_only()?;
+        let registry = poll.registry();
+        let listener_fd = setup.listener.as_raw_fd();
+        registry.register(&mut SourceFd(&listener_fd), LISTENER, Interest::READABLE)?;
+        let signal_fd = setup.signal.as_raw_fd();
+        registry.register(&mut SourceFd(&signal_fd), SIGNAL, Interest::READABLE)?;
+        let manager = Self {
+            poll,
+            listener: setup.listener,
+            control: None,
+            pending: VecDeque::new(),
+            registry: Registry::new(workers),
+            totals: Totals::default(),
+            uplink: setup.uplink,
+            io: setup.io,
+            workers: handles,
+            reports,
+            frames,
+            reaper,
+            inboxes,
+        };
+        Ok((manager, setup.signal))
+    }
+
+    /// Runs until a signal says to end, then takes every interface away.
+    ///
+    /// # Errors
+    /// When the poll fails or a worker breaks: the process then starts anew.
+    pub fn run(mut self) -> Result<()> {
+        let mut events = Events::with_capacity(64);
+        let mut more_requests = false;
+        let result = loop {
+            let patience = more_requests.then_some(Duration::ZERO);
+            match self.poll.poll(&mut events, patience) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    break Err(anyhow::Error::new(error).context("epoll"));
+                }
+                Ok(()) | Err(_) => {}
+            }
+            if events.iter().any(|event| event.token() == SIGNAL) {
+                break Ok(());
+            }
+            if events.iter().any(|event| event.token() == LISTENER) {
+                self.accept();
+            }
+            if let Err(broken) = self.take_reports() {
+                break Err(broken);
+            }
+            more_requests = self.take_requests();
+            self.take_frames();
+            self.flush();
+        };
+        self.stop();
+        result
+    }
+
+    fn stop(mut self) {
+        // First of all the kernel stops redirecting, so that nothing lands in rings nobody reads.
+        self.io.steering = None;
+        for worker in 0..self.workers.len() {
+            self.tell(worker_id(worker), Command::Stop);
+        }
+        for handle in self.workers.drain(..) {
+            if handle.thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+        for report in self.reports.try_iter() {
+            if let Report::Released(tun) = report {
+                self.reaper.bury(tun);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            match self.listener.accept::<Event, Request>() {
+                Ok(Some(channel)) => {
+                    self.disconnect();
+                    let fd = channel.as_raw_fd();
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    let registered =
+                        self.poll
+                            .registry()
+                            .register(&mut SourceFd(&fd), CONTROL, interest);
+                    if let Err(error) = registered {
+                        tracing::error!(%error, "cannot watch the control process's connection");
+                        continue;
+                    }
+                    tracing::info!("control process connected");
+                    self.control = Some(channel);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept the control process");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn disconnect(&mut self) {
+        let Some(channel) = self.control.take() else {
+            return;
+        };
+        let fd = channel.as_raw_fd();
+        // Closing it takes it out of the poll as well.
+        let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+        self.pending.clear();
+        self.totals.nobody_asks();
+        tracing::info!(
+            sessions = self.registry.held().len(),
+            "control process disconnected"
+        );
+    }
+
+    /// True if there may be more: creating many interfaces must not keep all else waiting.
+    fn take_requests(&mut self) -> bool {
+        for _ in 0..REQUESTS {
+            let Some(control) = &mut self.control else {
+                return false;
+            };
+            match control.receive() {
+                Ok(Some(request)) => self.handle_request(request),
+                Ok(None) => return false,
+                Err(error) => {
+                    if !matches!(error, ChannelError::Closed) {
+                        tracing::error!(%error, "control process");
+                    }
+                    self.disconnect();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn handle_request(&mut self, request: Request) {
+        match request {
+            Request::Hello { version } => self.hello(version),
+            Request::Install { session, tunnel } => {
+                if let Err(reason) = self.install(session, tunnel) {
+                    self.say(Event::Failed { session, reason });
+                }
+            }
+            Request::SetLink { session, link } => {
+                self.tell_owner(session, Command::SetLink(session, link));
+            }
+            Request::SetMppe { session, rx, tx } => {
+                self.tell_owner(session, Command::SetMppe(session, rx, tx));
+            }
+            Request::Attach { session, interface } => match self.attach(session, &interface) {
+                Ok(event) => self.say(event),
+                Err(reason) => self.say(Event::Failed { session, reason }),
+            },
+            Request::Detach { session } => self.tell_owner(session, Command::Detach(session)),
+            Request::Send {
+                session,
+                protocol,
+                payload,
+            } => {
+                self.tell_owner(session, Command::Send(session, protocol, payload));
+            }
+            Request::Read { session } => self.tell_owner(session, Command::Read(session)),
+            Request::Remove { session } => self.remove(session),
+            Request::ReadTotals => {
+                if self.totals.ask() {
+                    for worker in 0..self.workers.len() {
+                        self.tell(worker_id(worker), Command::ReadTotals);
+                    }
+                }
+            }
+        }
+    }
+
+    fn hello(&mut self, version: u16) {
+        let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
+        self.say(Event::Hello {
+            version: ipc::VERSION,
+            uplink: self.uplink.name.clone(),
+            uplink_mtu: self.uplink.mtu,
+            io: self.io.mode,
+            workers,
+        });
+        if version != ipc::VERSION {
+            tracing::error!(
+                version,
+                ours = ipc::VERSION,
+                "control process of another version"
+            );
+            // What it says next would be taken for something else.
+            self.flush();
+            return self.disconnect();
+        }
+        let held = self.registry.held();
+        let mut chunks = held.chunks(HELD_PER_EVENT).peekable();
+        if chunks.peek().is_none() {
+            return self.say(Event::Held {
+                sessions: Vec::new(),
+                last: true,
+            });
+        }
+        while let Some(chunk) = chunks.next() {
+            let last = chunks.peek().is_none();
+            self.say(Event::Held {
+                sessions: chunk.to_vec(),
+                last,
+            });
+        }
+    }
+
+    fn install(&mut self, id: SessionId, tunnel: Tunnel) -> Result<(), String> {
+        let worker = self.registry.install(id, tunnel)?;
+        // The owner first: a frame that is steered finds its session.
+        self.tell(worker, Command::Install(id, tunnel));
+        self.tell(
+            WorkerId(0),
+            Command::Route(tunnel.peer, tunnel.call_id, Some((worker, id))),
+        );
+        if let Some(steering) = &mut self.io.steering {
+            let steered = steering.insert_session(tunnel.peer, tunnel.call_id.0, worker.0, id.0);
+            if let Err(error) = steered {
+                // Not fatal: its frames take the slow path.
+                tracing::warn!(%error, session = id.0, "not steered");
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, id: SessionId, interface: &ipc::Interface) -> Result<Event, String> {
+        let owner = self.registry.owner(id);
+        let owner = owner.ok_or_else(|| format!("no session {}", id.0))?;
+        let tun = tun::create(interface).map_err(|error| format!("{error:#}"))?;
+        let inner = InnerAddress {
+            peer: interface.peer,
+            check_source: interface.check_source,
+            mtu: interface.mtu,
+        };
+        let attached = Event::Attached {
+            session: id,
+            kernel_name: tun.kernel_name.clone(),
+            ifindex: tun.ifindex,
+        };
+        self.tell(owner, Command::Attach(id, tun, inner));
+        Ok(attached)
+    }
+
+    fn remove(&mut self, id: SessionId) {
+        let Some((tunnel, worker)) = self.registry.begin_removal(id) else {
+            return self.say(Event::Failed {
+                session: id,
+                reason: format!("no session {}", id.0),
+            });
+        };
+        if let Some(steering) = &mut self.io.steering
+            && let Err(error) = steering.remove_session(tunnel.peer, tunnel.call_id.0)
+        {
+            tracing::warn!(%error, session = id.0, "was not steered");
+        }
+        self.tell(
+            WorkerId(0),
+            Command::Route(tunnel.peer, tunnel.call_id, None),
+        );
+        self.tell(worker, Command::Remove(id));
+    }
+
+    fn take_reports(&mut self) -> Result<()> {
+        while let Ok(report) = self.reports.try_recv() {
+            match report {
+                Report::Counters(session, counters) => {
+                    self.say(Event::Counters { session, counters });
+                }
+                Report::Released(tun) => self.reaper.bury(tun),
+                Report::Removed(id, counters) => {
+                    self.registry.forget(id);
+                    self.say(Event::Removed {
+                        session: id,
+                        counters,
+                    });
+                }
+                Report::Failed(session, reason) => self.say(Event::Failed { session, reason }),
+                Report::Totals(totals) => self.collect(totals),
+                Report::Broken(worker, reason) => {
+                    anyhow::bail!("worker {} broke: {reason}", worker.0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self, of_one: WorkerTotals) {
+        let Some((asked, workers)) = self.totals.collect(of_one, self.workers.len()) else {
+            return;
+        };
+        let xdp = match &self.io.steering {
+            Some(steering) => steering.counters().unwrap_or_else(|error| {
+                tracing::warn!(%error, "the XDP program's counters cannot be read");
+                Vec::new()
+            }),
+            None => Vec::new(),
+        };
+        let xdp = xdp
+            .into_iter()
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect::<Vec<_>>();
+        for _ in 0..asked {
+            let (workers, xdp) = (workers.clone(), xdp.clone());
+            self.say(Event::Totals { workers, xdp });
+        }
+    }
+
+    fn take_frames(&mut self) {
+        // What does not fit stays in the channel, and what does not fit there is dropped and
+        // counted by the worker: peers cannot make this process grow.
+        while self.pending.len() < FRAMES_QUEUED
+            && let Ok(ControlFrame {
+                session,
+                protocol,
+                payload,
+            }) = self.frames.try_recv()
+        {
+            if self.registry.owner(session).is_some() {
+                self.say(Event::Frame {
+                    session,
+                    protocol,
+                    payload,
+                });
+            }
+        }
+    }
+
+    fn say(&mut self, event: Event) {
+        if self.control.is_none() {
+            return;
+        }
+        self.pending.push_back(event);
+        if self.pending.len() > EVENTS_QUEUED {
+            tracing::error!("the control process does not read: disconnecting it");
+            self.disconnect();
+        }
+    }
+
+    fn flush(&mut self) {
+        while let (Some(control), Some(event)) = (&mut self.control, self.pending.front()) {
+            match control.send(event) {
+                Ok(()) => drop(self.pending.pop_front()),
+                Err(ChannelError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(ChannelError::Closed) => return self.disconnect(),
+                Err(error) => {
+                    tracing::error!(%error, "cannot tell the control process");
+                    return self.disconnect();
+                }
+            }
+        }
+    }
+
+    fn tell_owner(&self, id: SessionId, command: Command) {
+        // A request about a session that has just been removed has crossed with that removal.
+        if let Some(worker) = self.registry.owner(id) {
+            self.tell(worker, command);
+        }
+    }
+
+    fn tell(&self, worker: WorkerId, command: Command) {
+        let Some(handle) = self.workers.get(usize::from(worker.0)) else {
+            return;
+        };
+        // Fails only when the worker has ended, which its last report says.
+        let _ = handle.commands.send(command);
+        if let Some(inbox) = self.inboxes.of(worker) {
+            inbox.wake();
+        }
+    }
+}
+
+/// A worker's thread: pinned, without capabilities, until it is told to stop. It says once whether
+/// it could begin.
+fn work(parts: Parts, begun: &Sender<Result<(), String>>) {
+    let will = Will {
+        worker: parts.id,
+        outbox: parts.outbox.clone(),
+    };
+    let pinned = core_affinity::set_for_current(core_affinity::CoreId {
+        id: parts.core.into(),
+    });
+    if !pinned {
+        tracing::warn!(
+            worker = parts.id.0,
+            core = parts.core,
+            "cannot be pinned to its core"
+        );
+    }
+    let built = Worker::new(parts).map_err(|error| format!("io_uring: {error}{}", hint(&error)));
+    let built = built.and_then(|worker| {
+        privileges::drop_all().map_err(|error| format!("{error:#}"))?;
+        Ok(worker)
+    });
+    // Sending fails only when the main thread is gone.
+    let worker = match built {
+        Ok(worker) => worker,
+        Err(reason) => return drop(begun.send(Err(reason))),
+    };
+    let _ = begun.send(Ok(()));
+    if let Err(error) = worker.run() {
+        will.tell(format!("io_uring: {error}"));
+    }
+}
+
+/// Says that a worker is no more, also if it panics.
+struct Will {
+    worker: WorkerId,
+    outbox: Outbox,
+}
+
+impl Will {
+    fn tell(&self, reason: String) {
+        // Fails only when the main thread is gone.
+        let _ = self
+            .outbox
+            .reports
+            .send(Report::Broken(self.worker, reason));
+        let _ = self.outbox.wake.wake();
+    }
+}
+
+impl Drop for Will {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell("it panicked".to_owned());
+        }
+    }
+}
+
+fn worker_id(index: usize) -> WorkerId {
+    WorkerId(u16::try_from(index).expect("there are at most 65535 workers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_is_missed() {
+        let poll = Poll::new().unwrap();
+        let (reports, reported) = crossbeam::channel::unbounded();
+        let (frames, _) = crossbeam::channel::bounded(1);
+        let outbox = Outbox {
+            reports,
+            frames,
+            wake: Arc::new(Waker::new(poll.registry(), WORKERS).unwrap()),
+        };
+        let begin = |panics: bool| {
+            let will = Will {
+                worker: WorkerId(3),
+                outbox: outbox.clone(),
+            };
+            let thread = std::thread::spawn(move || {
+                let _will = will;
+                assert!(!panics, "as the test wants it");
+            });
+            thread.join()
+        };
+
+        begin(false).unwrap();
+        assert!(reported.is_empty(), "an orderly end is no news");
+        begin(true).unwrap_err();
+
+        assert!(matches!(
+            reported.try_recv(),
+            Ok(Report::Broken(WorkerId(3), _))
+        ));
+    }
+}

@@ -1,0 +1,113 @@
+//! The flags of `greyhound-datapath`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Parser, ValueEnum};
+
+/// The most workers there can be.
+pub const MAX_WORKERS: u16 = 64;
+
+/// The packet path of Greyhound. Started by `greyhound up`; by hand only for experiments.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Options {
+    /// The interface that the tunnels' GRE comes in and goes out through.
+    #[arg(long)]
+    pub interface: String,
+    /// Cores to pin the workers to, e.g. 1-3,6. Default: every core this process may use.
+    #[arg(long)]
+    pub cores: Option<Cores>,
+    /// How many RX queues to serve, one worker each. Default: all that the interface has, up to
+    /// 64; a queue that is not served goes through the slow path.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WORKERS)))]
+    pub queues: Option<u16>,
+    /// How frames reach the workers. `auto` tries native, then skb, then raw.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub io: IoChoice,
+    /// Where the socket for the control process is.
+    #[arg(long, default_value = "/run/greyhound")]
+    pub run_dir: PathBuf,
+}
+
+/// `--io`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IoChoice {
+    /// The first of the others that works.
+    Auto,
+    /// AF_XDP by the driver's own XDP.
+    Native,
+    /// AF_XDP with the generic hook, which every driver has.
+    Skb,
+    /// The raw protocol-47 socket alone.
+    Raw,
+}
+
+/// A list of cores: numbers and ranges, in the order they are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cores(pub Vec<u16>);
+
+/// Why a list of cores could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a core or a range of cores such as 1-3")]
+pub struct CoresError(String);
+
+impl FromStr for Cores {
+    type Err = CoresError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut cores = Vec::new();
+        for part in text.split(',') {
+            let error = || CoresError(part.to_owned());
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let number = |text: &str| text.trim().parse::<u16>().ok().filter(|&core| core < 1024);
+            let (first, last) = (
+                number(first).ok_or_else(error)?,
+                number(last).ok_or_else(error)?,
+            );
+            if first > last {
+                return Err(error());
+            }
+            cores.extend(first..=last);
+        }
+        Ok(Self(cores))
+    }
+}
+
+impl fmt::Display for Cores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cores: Vec<String> = self.0.iter().map(u16::to_string).collect();
+        f.write_str(&cores.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_ranges_are_read_in_order() {
+        assert_eq!("1-3,6".parse(), Ok(Cores(vec![1, 2, 3, 6])));
+        assert_eq!("5".parse(), Ok(Cores(vec![5])));
+        assert_eq!("7,0-1".parse(), Ok(Cores(vec![7, 0, 1])));
+    }
+
+    #[test]
+    fn what_is_not_a_core_is_named() {
+        for (text, part) in [
+            ("", ""),
+            ("1,", ""),
+            ("3-1", "3-1"),
+            ("a", "a"),
+            ("0-9999", "0-9999"),
+            ("-1", "-1"),
+        ] {
+            assert_eq!(
+                text.parse::<Cores>(),
+                Err(CoresError(part.to_owned())),
+                "{text}"
+            );
+        }
+    }
+}

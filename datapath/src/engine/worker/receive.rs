@@ -1,0 +1,304 @@
+//! From the network to TUN: frames are gathered into a burst, opened, decrypted in one batch,
+//! judged, and written.
+
+use std::ops::Range;
+
+use arrayvec::ArrayVec;
+use greyhound_bpf::Metadata;
+
+use super::super::buffers::Storage;
+use super::{ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Worker};
+use crate::ids::{CallId, SessionId, WorkerId};
+use crate::mppe::{Engine, Job, SessionKey};
+use crate::session::{Inner, Opened, Ticket, check_gre};
+use crate::stats::DropReason;
+use crate::wire::{ethernet, ipv4};
+
+/// A frame that arrived, and where in it the IP header begins.
+#[derive(Debug)]
+pub struct Arrived {
+    storage: Storage,
+    /// Offset of the IP header: the length of the link-layer header, 0 from the raw socket.
+    network: usize,
+    /// The session it is said to belong to; the owner checks that.
+    session: SessionId,
+}
+
+/// A frame whose GRE header was accepted.
+#[derive(Debug)]
+struct Pending {
+    arrived: Arrived,
+    gre: Range<usize>,
+    ticket: Ticket,
+    decrypt: Option<(SessionKey, Range<usize>)>,
+}
+
+impl Worker {
+    pub(super) fn receive_from_queue(&mut self) -> bool {
+        let mut frames = ArrayVec::<_, BURST>::new();
+        let Some(queue) = &mut self.queue else {
+            return false;
+        };
+        queue.receive(&mut frames);
+        let worked = !frames.is_empty();
+        let mut burst = ArrayVec::new();
+        for frame in frames {
+            self.counters.rx_xsk += 1;
+            let Metadata { worker, session } = frame.metadata();
+            let storage = Storage::Umem {
+                frame,
+                home: self.id,
+            };
+            match ethernet::Frame::new_checked(storage.bytes()).map(|frame| frame.header_len()) {
+                Ok(network) => {
+                    let owner = WorkerId(u16::try_from(worker).unwrap_or(u16::MAX));
+                    let arrived = Arrived {
+                        storage,
+                        network,
+                        session: SessionId(session),
+                    };
+                    self.gather(owner, arrived, &mut burst);
+                }
+                Err(_) => self.drop_frame(storage, DropReason::BadIp),
+            }
+        }
+        self.receive(&mut burst);
+        worked
+    }
+
+    pub(super) fn receive_from_raw(&mut self) -> bool {
+        if !self.raw_readable {
+            return false;
+        }
+        let mut burst = ArrayVec::new();
+        let mut read = 0;
+        while read < BURST {
+            let Some(receiver) = &self.raw_receiver else {
+                return false;
+            };
+            let Some(mut buffer) = self.pool.take() else {
+                break;
+            };
+            match receiver.receive(&mut buffer) {
+                Ok(Some(len)) => buffer.set_len(len),
+                Ok(None) | Err(_) => {
+                    self.raw_readable = false;
+                    self.pool.put(buffer);
+                    break;
+                }
+            }
+            read += 1;
+            self.counters.rx_raw += 1;
+            let storage = Storage::Heap {
+                buffer,
+                home: self.id,
+            };
+            match call_of(storage.bytes()).map(|call| self.routes.get(&call).copied()) {
+                Ok(Some((worker, session))) => {
+                    let arrived = Arrived {
+                        storage,
+                        network: 0,
+                        session,
+                    };
+                    self.gather(worker, arrived, &mut burst);
+                }
+                Ok(None) => self.drop_frame(storage, DropReason::UnknownCall),
+                Err(reason) => self.drop_frame(storage, reason),
+            }
+        }
+        self.receive(&mut burst);
+        read > 0
+    }
+
+    pub(super) fn receive_from_inbox(&mut self) -> bool {
+        let Some(inbox) = self.inboxes.of(self.id) else {
+            return false;
+        };
+        let mut burst = ArrayVec::<Arrived, BURST>::new();
+        while !burst.is_full()
+            && let Some(arrived) = inbox.next_arrived()
+        {
+            self.counters.rx_handoff += 1;
+            burst.push(arrived);
+        }
+        let worked = !burst.is_empty();
+        self.receive(&mut burst);
+        worked
+    }
+
+    /// Puts a frame into the burst, or before the worker that owns its session.
+    fn gather(&mut self, owner: WorkerId, arrived: Arrived, burst: &mut ArrayVec<Arrived, BURST>) {
+        if owner == self.id {
+            burst.push(arrived);
+            return;
+        }
+        let Some(inbox) = self.inboxes.of(owner) else {
+            return self.drop_frame(arrived.storage, DropReason::UnknownCall);
+        };
+        if let Err(arrived) = inbox.hand_over(arrived) {
+            self.drop_frame(arrived.storage, DropReason::HandoffFull);
+        }
+    }
+
+    /// Runs one burst to completion.
+    fn receive(&mut self, burst: &mut ArrayVec<Arrived, BURST>) {
+        let mut pending = ArrayVec::<Pending, BURST>::new();
+        for arrived in burst.drain(..) {
+            match self.open(&arrived) {
+                Ok((_, Opened::Ack)) => self.recycle(arrived.storage),
+                Ok((gre, Opened::Plain(ticket))) => {
+                    pending.push(Pending {
+                        arrived,
+                        gre,
+                        ticket,
+                        decrypt: None,
+                    });
+                }
+                Ok((gre, Opened::Sealed { ticket, key, data })) => {
+                    let decrypt = Some((key, gre.start + data.start..gre.start + data.end));
+                    pending.push(Pending {
+                        arrived,
+                        gre,
+                        ticket,
+                        decrypt,
+                    });
+                }
+                Err(reason) => self.drop_frame(arrived.storage, reason),
+            }
+        }
+        let mut jobs = ArrayVec::<Job<'_>, BURST>::new();
+        for frame in &mut pending {
+            if let Some((key, range)) = frame.decrypt.take() {
+                jobs.push(Job {
+                    key,
+                    data: &mut frame.arrived.storage.bytes_mut()[range],
+                });
+            }
+        }
+        self.engine.crypt(&mut jobs);
+        drop(jobs);
+        for frame in pending {
+            self.deliver(frame);
+        }
+    }
+
+    /// Phase one: is this a frame of the session it is said to belong to, and does its GRE header
+    /// make sense?
+    fn open(&mut self, arrived: &Arrived) -> Result<(Range<usize>, Opened), DropReason> {
+        let bytes = arrived.storage.bytes();
+        let datagram = &bytes[arrived.network..];
+        let ip = ipv4::Packet::new_checked(datagram).map_err(|_| DropReason::BadIp)?;
+        if ip.protocol() != ipv4::PROTOCOL_GRE || ip.is_fragment() {
+            return Err(DropReason::BadIp);
+        }
+        let gre = arrived.network + ip.header_len()..arrived.network + ip.total_len();
+        let entry = self
+            .sessions
+            .get_mut(arrived.session.0 as usize)
+            .and_then(Option::as_deref_mut)
+            .ok_or(DropReason::UnknownCall)?;
+        let tunnel = entry.session.tunnel();
+        if ip.source() != tunnel.peer || ip.destination() != tunnel.ours {
+            return Err(DropReason::UnknownCall);
+        }
+        let opened = entry
+            .session
+            .open(&mut self.engine, &bytes[gre.clone()], self.now)?;
+        Ok((gre, opened))
+    }
+
+    /// Phase three: what was decrypted goes where it belongs.
+    fn deliver(&mut self, frame: Pending) {
+        let Pending {
+            arrived,
+            gre,
+            ticket,
+            ..
+        } = frame;
+        let Arrived {
+            storage,
+            network,
+            session: id,
+        } = arrived;
+        let Some(entry) = self
+            .sessions
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_deref_mut)
+        else {
+            return self.drop_frame(storage, DropReason::UnknownCall);
+        };
+        let inner = match entry.session.accept(ticket, &storage.bytes()[gre.clone()]) {
+            Ok(inner) => inner,
+            Err(reason) => return self.drop_frame(storage, reason),
+        };
+        if network > 0 {
+            entry
+                .link_layer
+                .learn(&storage.bytes()[..network], self.now);
+        }
+        let ack_now = entry.session.ack_owed() >= ACK_FRAMES;
+        if !entry.ack_queued {
+            entry.ack_queued = true;
+            self.owed.push_back((self.now + ACK_DELAY, id));
+        }
+        match inner {
+            Inner::Ip(packet) => {
+                let packet = gre.start + packet.start..gre.start + packet.end;
+                match &entry.tun {
+                    Some((tun, token)) => {
+                        if let Err(storage) = self.uring.write(tun, storage, packet, *token) {
+                            self.drop_frame(storage, DropReason::TunWrite);
+                        }
+                    }
+                    None => self.drop_frame(storage, DropReason::NoInterface),
+                }
+            }
+            Inner::EchoRequest(request) => {
+                let request = gre.start + request.start..gre.start + request.end;
+                self.send_echo_reply(id, &storage.bytes()[request]);
+                self.recycle(storage);
+            }
+            Inner::Control {
+                protocol,
+                information,
+            } => {
+                let information = gre.start + information.start..gre.start + information.end;
+                self.pass_to_control(id, protocol, &storage.bytes()[information]);
+                self.recycle(storage);
+            }
+        }
+        if ack_now {
+            self.send_lone_ack(id);
+        }
+    }
+
+    fn pass_to_control(&mut self, id: SessionId, protocol: u16, information: &[u8]) {
+        let now = self.now;
+        let Some(entry) = self.entry(id) else { return };
+        if now.duration_since(entry.control_period) >= CONTROL_PERIOD {
+            entry.control_period = now;
+            entry.control_frames = 0;
+        }
+        entry.control_frames += 1;
+        if entry.control_frames > CONTROL_FRAMES {
+            return self.drops.count(DropReason::ControlQueueFull);
+        }
+        let frame = ControlFrame {
+            session: id,
+            protocol,
+            payload: information.to_vec(),
+        };
+        match self.outbox.frames.try_send(frame) {
+            // Fails only when the main thread is gone.
+            Ok(()) => drop(self.outbox.wake.wake()),
+            Err(_) => self.drops.count(DropReason::ControlQueueFull),
+        }
+    }
+}
+
+/// Which call a datagram belongs to: its source and the call id it carries.
+fn call_of(datagram: &[u8]) -> Result<(std::net::Ipv4Addr, CallId), DropReason> {
+    let ip = ipv4::Packet::new_checked(datagram).map_err(|_| DropReason::BadIp)?;
+    let header = check_gre(ip.payload())?;
+    Ok((ip.source(), CallId(header.call_id())))
+}
