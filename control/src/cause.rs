@@ -1,4 +1,4 @@
-//! Why a session ended: one enum, from which the log, `print` and later RADIUS take their words.
+//! Why a session ended: one enum, from which the log and `monitor` take their words.
 
 use std::fmt;
 
@@ -45,33 +45,6 @@ pub enum Cause {
     CallRefused,
     /// The other end could not be reached.
     ConnectFailed,
-}
-
-impl Cause {
-    /// The number and name of RouterOS's `last-disconnect-reason`, which are RADIUS's.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::PeerRequest => "peer-request",
-            Self::HungUp | Self::PeerNotResponding | Self::Timeout | Self::ConnectFailed => {
-                "hung-up"
-            }
-            Self::IdleTimeout => "idle-timeout",
-            Self::SessionTimeout => "session-timeout",
-            Self::AdministratorRequest => "reset",
-            Self::Reboot => "reboot",
-            Self::KeysDisagree | Self::PortError => "port-error",
-            Self::NoRemoteAddress
-            | Self::NoNetworkProtocols
-            | Self::LcpFailed
-            | Self::ProtocolError
-            | Self::CallRefused => "nas-error",
-            Self::EncryptionNotNegotiated
-            | Self::NoCommonAuthentication
-            | Self::AuthenticationFailed
-            | Self::FailedToAuthenticateOurselves => "nas-request",
-        }
-    }
 }
 
 /// What stands behind `terminating... - ` in the log.

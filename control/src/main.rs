@@ -8,10 +8,11 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use greyhound_control::console::wire;
 use greyhound_control::model::{self, Config};
+use greyhound_control::supervisor;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
@@ -130,10 +131,24 @@ fn main() -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            say(&format!("greyhound: {error:#}"));
+            if !is_told(&error) {
+                say(&format!("greyhound: {error:#}"));
+            }
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error whose lines are on standard error already.
+#[derive(Debug, thiserror::Error)]
+#[error("told")]
+struct Told;
+
+/// Whether nothing is left to say: the lines about a configuration have been written, or a program
+/// that was started has said itself what it lacks.
+fn is_told(error: &anyhow::Error) -> bool {
+    let by_program = |error| matches!(error, &supervisor::Error::Configuration { .. });
+    error.is::<Told>() || error.downcast_ref().is_some_and(by_program)
 }
 
 fn check_config(file: PathBuf) -> anyhow::Result<()> {
@@ -168,7 +183,7 @@ fn read_config(source: &ConfigSource) -> anyhow::Result<(Config, Warnings)> {
             for error in &errors {
                 say(&format!("{}: {error}", place(error.at)));
             }
-            bail!("the configuration has errors, nothing is started")
+            Err(Told.into())
         }
     }
 }

@@ -149,6 +149,8 @@ struct Client {
     dialer: Dialer,
     conn: Option<ConnId>,
     session: Option<SessionId>,
+    /// Why it ended the last time.
+    last_end: Option<Cause>,
 }
 
 /// The datapath process.
@@ -195,6 +197,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 dialer: Dialer::new(now, client.disabled),
                 conn: None,
                 session: None,
+                last_end: None,
             })
             .collect();
         let mut server = Self {

@@ -101,6 +101,10 @@ pub struct Up {
     pub network: Network,
     /// The largest packet that goes to the peer, in bytes.
     pub mtu: u16,
+    /// What the way to the peer carries, outer IP header included, in bytes.
+    pub path_mtu: u16,
+    /// What a packet grows by on that way, at most, in bytes.
+    pub overhead: u16,
     /// What the peer agreed to send at most, in bytes.
     pub mru: u16,
 }
@@ -472,6 +476,8 @@ impl Session {
         self.up = Some(Up {
             network,
             mtu,
+            path_mtu: self.config.uplink_mtu,
+            overhead,
             mru: our_mru,
         });
         self.attaching += 1;

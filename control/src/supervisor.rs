@@ -106,6 +106,7 @@ pub fn supervise(
     stop: impl AsFd,
     log: &mut dyn Write,
 ) -> Result<(), Error> {
+    let mut nowhere = io::sink();
     let mut supervisor = Supervisor {
         slots: programs
             .iter()
@@ -115,6 +116,10 @@ pub fn supervise(
         log,
     };
     let outcome = supervisor.run(stop.as_fd());
+    if matches!(outcome, Err(Error::Configuration { .. })) && supervisor.is_starting() {
+        // What the others say about their end would only stand beside what is wrong.
+        supervisor.log = &mut nowhere;
+    }
     let stopped = supervisor.stop_all();
     outcome?;
     stopped
@@ -178,6 +183,13 @@ impl Supervisor<'_> {
                 }
             }
         }
+    }
+
+    /// Whether none of the programs has done anything yet.
+    fn is_starting(&self) -> bool {
+        let now = now();
+        let mut running = self.slots.iter().filter_map(Slot::running);
+        running.all(|one| now.saturating_duration_since(one.since) < self.policy.settled)
     }
 
     fn stop_all(&mut self) -> Result<(), Error> {

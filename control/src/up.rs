@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -11,14 +12,16 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use caps::{CapSet, Capability};
 use clap::ValueEnum;
+use greyhound_control::pptp::PORT;
 use greyhound_control::supervisor::{Policy, Program, supervise};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::{ConfigSource, UpOptions, read_config};
 
 /// Returns once it was told to stop and everything has stopped.
 pub(crate) fn up(options: &UpOptions, run_dir: &Path) -> anyhow::Result<()> {
-    let (_, warnings) = read_config(&options.source)?;
+    let (config, warnings) = read_config(&options.source)?;
     warnings.say();
     check_privileges()?;
     let programs = programs(options, run_dir)?;
@@ -26,7 +29,11 @@ pub(crate) fn up(options: &UpOptions, run_dir: &Path) -> anyhow::Result<()> {
     create_dir(&options.state_dir)?;
     // Held until the end: it goes with the process, however that ends.
     let _lock = lock(run_dir)?;
+    if config.server.enabled {
+        check_port()?;
+    }
     remove_sockets(run_dir).with_context(|| format!("{} cannot be cleaned", run_dir.display()))?;
+    allow_many_sessions()?;
     let stop = stop_signals().context("signals cannot be handled")?;
     supervise(
         &programs,
@@ -46,6 +53,24 @@ fn check_privileges() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A session is a connection in one process and an interface in the other, and the usual soft limit
+/// of 1024 descriptors is for programs that use select(2). Both inherit what is set here.
+fn allow_many_sessions() -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).context("the limit of open files cannot be raised")
+}
+
+/// Whether the control process will be able to listen: better known before anything is started.
+fn check_port() -> anyhow::Result<()> {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))
+        .map(drop)
+        .with_context(|| format!("cannot listen on TCP port {PORT}"))
 }
 
 /// The datapath first: the control process connects to it.
@@ -124,7 +149,7 @@ fn lock(run_dir: &Path) -> anyhow::Result<File> {
             let mut pid = String::new();
             file.read_to_string(&mut pid).with_context(unusable)?;
             bail!(
-                "another greyhound (process {}) runs with the run directory {}",
+                "another greyhound (process {}) is running with the run directory {}",
                 pid.trim(),
                 run_dir.display()
             );

@@ -6,6 +6,8 @@ use std::time::Duration;
 use greyhound_datapath::ipc::{IoMode, WorkerTotals};
 use greyhound_datapath::stats::SessionCounters;
 
+use crate::cause::Cause;
+
 /// The running state at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -28,8 +30,12 @@ pub struct ServerSession {
     pub user: String,
     /// Effective MTU in bytes.
     pub mtu: u16,
-    /// The peer's MRU as negotiated.
+    /// Our MRU as negotiated, in bytes.
     pub mru: u16,
+    /// What the way to the client carries, outer headers included, in bytes.
+    pub path_mtu: u16,
+    /// What the tunnel adds to a packet, in bytes.
+    pub overhead: u16,
     /// Where the client connects from: `client-address` and `caller-id`.
     pub client_address: Ipv4Addr,
     /// Its address inside the tunnel.
@@ -51,6 +57,8 @@ pub struct ClientState {
     pub name: String,
     /// `disabled`, `initializing`, `connecting`, `authenticated`, `connected`, `terminating`.
     pub status: &'static str,
+    /// Why it ended the last time, if it did.
+    pub last_end: Option<Cause>,
     /// While connected.
     pub connected: Option<ClientConnected>,
 }

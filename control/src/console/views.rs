@@ -21,6 +21,8 @@ pub(super) fn pptp_server(snapshot: &Snapshot) -> View {
             ("user", quoted(&session.user)),
             ("mtu", Value::Number(session.mtu.into())),
             ("mru", Value::Number(session.mru.into())),
+            ("path-mtu", Value::Number(session.path_mtu.into())),
+            ("overhead", Value::Number(session.overhead.into())),
             ("client-address", address(session.client_address)),
             ("uptime", Value::Uptime(session.uptime)),
             ("encoding", quoted(&session.encoding)),
@@ -126,6 +128,8 @@ pub(super) fn monitor(client: &PptpClient, snapshot: &Snapshot) -> Record {
             ("local-address", address(connected.local_address)),
             ("remote-address", address(connected.remote_address)),
         ]);
+    } else if let Some(cause) = state.and_then(|state| state.last_end) {
+        fields.push(("last-disconnect-reason", Value::Word(cause.to_string())));
     }
     Record {
         fields,

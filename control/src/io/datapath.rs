@@ -53,6 +53,11 @@ impl Datapath {
         }
     }
 
+    /// Whether there is a connection.
+    pub(super) const fn is_connected(&self) -> bool {
+        self.channel.is_some()
+    }
+
     /// Connects if it is time to; returns whether there is a connection that was not there before.
     pub(super) fn connect_if_due(&mut self, now: Instant, registry: &Registry) -> bool {
         if self.retry_at.is_none_or(|at| at > now) {

@@ -411,7 +411,10 @@ impl EventLoop {
         };
         let mut buffer = [0; 64];
         while matches!(signals.read(&mut buffer), Ok(count) if count > 0) {}
-        tracing::info!(topics = "system,info", "stopping");
+        // A start that comes to nothing is told by whoever failed, and by nobody else.
+        if self.datapath.is_connected() {
+            tracing::info!(topics = "system,info", "stopping");
+        }
         self.stop(now);
     }
 

@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::parse::Reader;
-use super::resolve::gives_keys;
 use super::schema::{Item, Row};
 use super::value::Reference;
 use super::{Config, Pool, PptpClient, Profile, Secret};
-use crate::ppp::Encryption;
+use crate::ppp::{AuthMethod, Encryption};
 
 /// Finishes what was read and reports what does not fit together.
 pub(super) fn check(reader: &mut Reader) {
@@ -124,6 +123,11 @@ fn keys_for_encryption(reader: &mut Reader) {
             format!("use-encryption=required needs mschap1 or mschap2 in {property}"),
         );
     }
+}
+
+/// Whether one of the methods gives MPPE its keys (RFC 3079).
+fn gives_keys(methods: &[AuthMethod]) -> bool {
+    methods.iter().any(|method| method.has_keys())
 }
 
 /// The property of the server that names the methods.

@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use super::{AddressSource, Config, PptpClient, Profile, Secret};
-use crate::ppp::{AuthMethod, Encryption};
+use crate::ppp::Encryption;
 
 /// What a user gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +68,6 @@ impl Config {
             only_one: layers().find_map(|layer| layer.only_one).unwrap_or(false),
         }
     }
-}
-
-/// The methods whose proof gives MPPE its keys (RFC 3079).
-pub(super) fn gives_keys(methods: &[AuthMethod]) -> bool {
-    methods.contains(&AuthMethod::MsChapV1) || methods.contains(&AuthMethod::MsChapV2)
 }
 
 fn address<'a>(

@@ -314,7 +314,13 @@ impl Notation for Methods {
             .collect::<Result<Vec<_>, _>>()?;
         methods.sort_unstable();
         methods.dedup();
-        Ok(methods)
+        if methods.iter().any(|method| method.is_built()) {
+            Ok(methods)
+        } else {
+            Err(Fault::Failure(
+                "failure: chap alone is not supported yet: allow mschap2",
+            ))
+        }
     }
 
     fn print(&self, value: &Vec<AuthMethod>) -> String {
@@ -324,6 +330,11 @@ impl Notation for Methods {
             .map(|&(name, _)| name)
             .collect();
         words.join(",")
+    }
+
+    fn warning(&self, value: &Vec<AuthMethod>) -> Option<&'static str> {
+        let is_missing = value.iter().any(|method| !method.is_built());
+        is_missing.then_some("chap is not supported yet: only the other methods are used")
     }
 }
 
@@ -624,6 +635,8 @@ mod tests {
             reads(&Methods, "mschap2,pap,mschap2"),
             written("pap,mschap2")
         );
+        assert_eq!(reads(&Methods, "chap,mschap2"), written("chap,mschap2"));
+        assert!(matches!(reads(&Methods, "chap"), Err(Fault::Failure(_))));
         assert_eq!(reads(&Methods, ""), Err(Fault::Syntax));
         assert_eq!(reads(&Methods, "eap"), Err(Fault::Syntax));
     }

@@ -58,6 +58,10 @@ pub struct Link {
     keepalive: Option<Keepalive>,
     /// When a network must be up.
     setup_deadline: Option<Instant>,
+    /// The peer said goodbye, and we answered.
+    peer_said_goodbye: bool,
+    /// When the link ends, though LCP has finished.
+    parting: Option<Instant>,
     commands: VecDeque<Command>,
 }
 
@@ -128,6 +132,8 @@ impl Link {
             early: BTreeMap::new(),
             keepalive: None,
             setup_deadline: None,
+            peer_said_goodbye: false,
+            parting: None,
             commands: VecDeque::new(),
         }
     }
@@ -213,7 +219,9 @@ impl Link {
             }
             Finding::Dead => {
                 self.commands.push_back(Command::MissedEcho);
+                // A last word, without waiting for an answer from a peer that gives none.
                 self.close(now, Cause::PeerNotResponding);
+                self.lower_down(now, Cause::PeerNotResponding);
             }
         }
         self.pump(now);
@@ -223,6 +231,9 @@ impl Link {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.phase == Phase::Finished {
             return;
+        }
+        if self.parting.is_some_and(|at| at <= now) {
+            return self.finish();
         }
         if self.setup_deadline.is_some_and(|at| at <= now) {
             self.close(now, Cause::Timeout);
@@ -296,6 +307,7 @@ impl Link {
             None => None,
         };
         [
+            self.parting,
             self.setup_deadline,
             self.lcp.poll_timeout(),
             auth,
@@ -317,6 +329,7 @@ impl Link {
         if wants_to_end {
             self.cause.get_or_insert(Cause::PeerRequest);
             self.phase = Phase::Terminate;
+            self.peer_said_goodbye = true;
         }
         self.lcp.handle_packet(now, &mut *self.entropy, payload);
         self.pump(now);
@@ -335,6 +348,11 @@ impl Link {
             Output::Send(payload) => self.send(protocol::LCP, payload),
             Output::Up => self.enter_authenticate(now),
             Output::Down => self.leave_open(now),
+            // Interop: where both ends said goodbye at once, pptp-linux drops our Terminate-Ack if
+            // the call ends right behind it, and pppd takes that for a hangup.
+            Output::Finished if self.peer_said_goodbye && self.parting.is_none() => {
+                self.parting = Some(now + PARTING);
+            }
             Output::Finished => {
                 self.cause.get_or_insert(Cause::LcpFailed);
                 self.finish();
@@ -569,6 +587,8 @@ fn is_terminate_request(payload: &[u8]) -> bool {
 
 /// A compressed datagram (RFC 1962 §2): MPPE's.
 const COMPRESSED: u16 = 0x00fd;
+/// How long our last answer has to arrive before the call is taken away.
+const PARTING: Duration = Duration::from_millis(300);
 /// How long a link may take until a network is up. Each machine gives up by itself; this ends
 /// what a peer keeps going for ever.
 const SETUP: Duration = Duration::from_secs(60);

@@ -7,6 +7,8 @@ pub mod call_ids;
 pub mod connection;
 pub mod fsm;
 pub mod misbehaviour;
+#[cfg(test)]
+pub(crate) mod requests;
 pub mod wire;
 
 pub use call_ids::CallIds;

@@ -32,6 +32,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// A dial came to its end. `cause`: why, if no session has said so.
     pub(super) fn on_dial_ended(&mut self, now: Instant, client: usize, cause: Option<Cause>) {
         if let Some(cause) = cause {
+            self.clients[client].last_end = Some(cause);
             self.log_client(client, &format!("terminating... - {cause}"));
             self.log_client(client, "disconnected");
         }

@@ -101,6 +101,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return;
         };
         let (conn_id, call_id) = (entry.conn, entry.session.tunnel().call_id);
+        if let Some(client) = entry.client {
+            self.clients[client].last_end = Some(cause);
+        }
         if let Some(conn) = self.conns.get_mut(&conn_id) {
             conn.sessions -= 1;
             conn.pptp.clear_call(now, call_id, cause);

@@ -29,6 +29,7 @@ pub(super) fn take<E>(server: &Server<E>, now: Instant) -> Snapshot {
             .map(|(client, config)| ClientState {
                 name: config.name.clone(),
                 status: status(server, client),
+                last_end: client.last_end,
                 connected: connected(server, client, now),
             })
             .collect(),
@@ -45,6 +46,8 @@ fn server_session(entry: &Entry, now: Instant) -> Option<ServerSession> {
         user: session.user().to_owned(),
         mtu: up.mtu,
         mru: up.mru,
+        path_mtu: up.path_mtu,
+        overhead: up.overhead,
         client_address: session.tunnel().peer,
         address: up.network.peer,
         uptime: session.uptime(now),

@@ -7,10 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::entropy::CountingEntropy;
-use crate::pptp::wire::{
-    CallClearRequest, GeneralError, OutgoingCallRequest, OutgoingCallResult, Repr,
-    StartControlConnectionRequest, Text,
-};
+use crate::pptp::requests::{call_request, start_request};
+use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr};
 use crate::session;
 
 const SERVER: &str = "
@@ -115,6 +113,7 @@ fn both_ends_know_the_addresses_the_mtu_and_the_encoding() {
     assert_eq!(session.session_id, 0x81a0_0000);
     // 1500 less 40: compressed headers on both sides.
     assert_eq!((session.mtu, session.mru), (1460, 1460));
+    assert_eq!((session.path_mtu, session.overhead), (1500, 40));
     let client = world.client.engine.snapshot(world.now);
     let [state] = client.clients.as_slice() else {
         panic!("not one client");
@@ -434,7 +433,7 @@ fn a_peer_that_falls_silent_is_noticed_by_the_counters() {
     world.run_until(|world| world.server.sessions() == 0);
     let took = world.now - before;
     assert!(
-        took > Duration::from_secs(30) && took < Duration::from_secs(50),
+        took > Duration::from_secs(34) && took < Duration::from_secs(45),
         "{took:?}"
     );
     let log = world.server.take_log();
@@ -464,6 +463,11 @@ fn a_server_that_cannot_be_reached_is_tried_again_and_again() {
         client.obey(now);
     }
     assert_eq!(dials, [0, 1, 3, 7]);
+    let state = &client.engine.snapshot(now).clients[0];
+    assert_eq!(
+        (state.status, state.last_end),
+        ("initializing", Some(Cause::ConnectFailed))
+    );
     assert_eq!(
         client.take_log()[..3],
         [
@@ -709,36 +713,6 @@ fn client_config(clients: &[(&str, &str, &str)]) -> String {
         );
     }
     text
-}
-
-fn start_request() -> Repr {
-    StartControlConnectionRequest {
-        version: 0x0100,
-        framing_capabilities: 3,
-        bearer_capabilities: 3,
-        maximum_channels: 0,
-        firmware_revision: 1,
-        host_name: "client".into(),
-        vendor: "test".into(),
-    }
-    .into()
-}
-
-fn call_request(call_id: u16) -> Repr {
-    OutgoingCallRequest {
-        call_id,
-        call_serial_number: 0,
-        minimum_bps: 2400,
-        maximum_bps: 10_000_000,
-        bearer_type: 3,
-        framing_type: 3,
-        receive_window: 3,
-        processing_delay: 0,
-        phone_number_length: 0,
-        phone_number: Text::default(),
-        subaddress: Text::default(),
-    }
-    .into()
 }
 
 trait Drain {

@@ -81,6 +81,25 @@ fn a_configuration_problem_is_not_tried_again() {
 }
 
 #[test]
+fn a_configuration_problem_is_told_without_the_goodbye_of_the_others() {
+    let dir = TestDir::new("goodbye");
+    let programs = vec![
+        shell(
+            &dir,
+            "until [ -e ready ]; do sleep 0.01; done; echo no interface eth9 >&2; exit 2",
+        ),
+        shell(
+            &dir,
+            "trap 'echo stopping >&2; exit' TERM; >ready; while :; do sleep 0.01; done",
+        ),
+    ];
+
+    let (_, log) = Supervised::start(programs).finish();
+
+    assert_eq!(log, "no interface eth9\n");
+}
+
+#[test]
 fn an_end_without_a_word_is_told_by_its_status() {
     let dir = TestDir::new("silent");
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::snapshot::{ClientConnected, ClientState, DatapathState, ServerSession};
 use super::*;
+use crate::cause::Cause;
 
 /// The sample of the manual, with whole headings and true alignment.
 #[test]
@@ -61,8 +62,9 @@ fn details_stand_in_blocks() {
         text("interface pptp-server print detail", &one_session()),
         "Flags: X - disabled; D - dynamic; R - running\n \
          0  DR name=\"<pptp-MT-User>\" user=\"MT-User\" mtu=1450 mru=1460 \
-         client-address=192.168.51.3\n       \
-         uptime=44m8s encoding=\"MPPE128 stateless\" kernel-name=\"<pptp-MT-User>\"\n"
+         path-mtu=1500 overhead=40\n       \
+         client-address=192.168.51.3 uptime=44m8s encoding=\"MPPE128 stateless\"\n       \
+         kernel-name=\"<pptp-MT-User>\"\n"
     );
 }
 
@@ -154,6 +156,23 @@ fn a_client_is_monitored_by_name_or_number() {
 }
 
 #[test]
+fn a_client_that_is_turned_away_says_why() {
+    let mut snapshot = one_client();
+    snapshot.clients[0] = ClientState {
+        name: "pptp-out1".to_owned(),
+        status: "initializing",
+        last_end: Some(Cause::FailedToAuthenticateOurselves),
+        connected: None,
+    };
+
+    assert_eq!(
+        text("interface pptp-client monitor 0 once", &snapshot),
+        "                   status: initializing\n   \
+         last-disconnect-reason: failed to authenticate ourselves to peer\n"
+    );
+}
+
+#[test]
 fn the_datapath_shows_what_moves_frames() {
     assert_eq!(
         text("datapath print", &with_datapath()),
@@ -207,6 +226,7 @@ fn programs_get_the_same_facts() {
         json("interface pptp-server print", &one_session()),
         json!([{
             "name": "<pptp-MT-User>", "user": "MT-User", "mtu": 1450, "mru": 1460,
+            "path-mtu": 1500, "overhead": 40,
             "client-address": "192.168.51.3", "uptime": "44m8s", "uptime-seconds": 2648,
             "encoding": "MPPE128 stateless", "kernel-name": "<pptp-MT-User>",
             "disabled": false, "dynamic": true, "running": true,
@@ -340,6 +360,8 @@ fn one_session() -> Snapshot {
             user: "MT-User".to_owned(),
             mtu: 1450,
             mru: 1460,
+            path_mtu: 1500,
+            overhead: 40,
             client_address: Ipv4Addr::new(192, 168, 51, 3),
             address: Ipv4Addr::new(10, 0, 0, 5),
             uptime: Duration::from_millis(2_648_900),
@@ -365,6 +387,7 @@ fn one_client() -> Snapshot {
         clients: vec![ClientState {
             name: "pptp-out1".to_owned(),
             status: "connected",
+            last_end: None,
             connected: Some(ClientConnected {
                 kernel_name: "pptp-out1".to_owned(),
                 uptime: Duration::from_secs(2886),

@@ -15,9 +15,9 @@ use super::super::datapath::SOCKET;
 use super::*;
 use crate::console::wire;
 use crate::model::Config;
+use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{
-    EchoRequest, GeneralError, MAX_LEN, OutgoingCallRequest, OutgoingCallResult, Repr,
-    StartControlConnectionRequest, Text, message_len,
+    EchoRequest, GeneralError, MAX_LEN, OutgoingCallResult, Repr, message_len,
 };
 
 const SERVER: &str = "
@@ -55,7 +55,7 @@ fn without_a_datapath_a_call_is_refused() {
     let mut client = process.connect();
     client.write_all(&start_request().to_bytes()).unwrap();
     receive(&mut client);
-    client.write_all(&call_request().to_bytes()).unwrap();
+    client.write_all(&call_request(7).to_bytes()).unwrap();
     let Repr::OutgoingCallReply(reply) = receive(&mut client) else {
         panic!("not a call reply");
     };
@@ -96,7 +96,7 @@ fn who_says_nothing_is_closed_after_the_start_timeout() {
 #[test]
 fn a_client_that_hangs_up_at_any_point_is_forgotten() {
     let process = Process::start(SERVER);
-    let bytes = [start_request().to_bytes(), call_request().to_bytes()].concat();
+    let bytes = [start_request().to_bytes(), call_request(7).to_bytes()].concat();
     for cut in (0..bytes.len()).step_by(13) {
         let mut client = process.connect();
         client.write_all(&bytes[..cut]).unwrap();
@@ -421,34 +421,4 @@ fn assert_closed(stream: &mut StdTcpStream) {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
     assert_eq!(rest, [0; 0]);
-}
-
-fn start_request() -> Repr {
-    StartControlConnectionRequest {
-        version: 0x0100,
-        framing_capabilities: 3,
-        bearer_capabilities: 3,
-        maximum_channels: 0,
-        firmware_revision: 1,
-        host_name: "client".into(),
-        vendor: "test".into(),
-    }
-    .into()
-}
-
-fn call_request() -> Repr {
-    OutgoingCallRequest {
-        call_id: 7,
-        call_serial_number: 0,
-        minimum_bps: 2400,
-        maximum_bps: 10_000_000,
-        bearer_type: 3,
-        framing_type: 3,
-        receive_window: 3,
-        processing_delay: 0,
-        phone_number_length: 0,
-        phone_number: Text::default(),
-        subaddress: Text::default(),
-    }
-    .into()
 }

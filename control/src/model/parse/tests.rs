@@ -351,7 +351,8 @@ fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
 fn what_has_no_effect_is_accepted_with_a_warning() {
     let (_, warnings) = Config::parse(
         "/ppp profile add name=p use-compression=yes parent-queue=q change-tcp-mss=yes\n\
-         /ppp secret add name=u service=l2tp caller-id=00:11",
+         /ppp secret add name=u service=l2tp caller-id=00:11\n\
+         /interface pptp-server server set authentication=chap,mschap2",
     )
     .unwrap();
 
@@ -364,6 +365,8 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
             "change-tcp-mss=yes has no effect (line 1 column 75)",
             "service: this service is not offered: nobody logs in (line 2 column 32)",
             "caller-id: not an IPv4 address: no PPTP client matches it (line 2 column 47)",
+            "authentication: chap is not supported yet: only the other methods are used \
+             (line 3 column 50)",
         ]
     );
 }
@@ -484,7 +487,7 @@ fn required_encryption_without_ms_chap_is_refused() {
     assert_eq!(
         errors(
             "/ppp profile set default-encryption use-encryption=required\n\
-             /interface pptp-client add connect-to=a user=u allow=chap",
+             /interface pptp-client add connect-to=a user=u allow=pap",
         ),
         ["use-encryption=required needs mschap1 or mschap2 in allow (line 2 column 24)"]
     );

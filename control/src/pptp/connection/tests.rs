@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::requests::{call_request, start_request, start_request_of};
 use super::super::wire::{
     CallClearRequest, DisconnectResult, IncomingCallRequest, IncomingCallResult, OutgoingCallReply,
-    OutgoingCallRequest, OutgoingCallResult, SetLinkInfo, WanErrorNotify,
+    OutgoingCallResult, SetLinkInfo, WanErrorNotify,
 };
 use super::*;
 
@@ -13,7 +14,7 @@ use super::*;
 #[test]
 fn a_client_that_starts_is_answered_and_named() {
     let mut server = Server::new();
-    server.receive(start_request(0x0100));
+    server.receive(start_request());
     server.expect_sent("StartControlConnectionReply");
     assert_eq!(
         server.connection.poll_command(),
@@ -28,11 +29,11 @@ fn a_client_that_starts_is_answered_and_named() {
 #[test]
 fn a_minor_version_is_ours_too_and_a_major_one_is_not() {
     let mut server = Server::new();
-    server.receive(start_request(0x0101));
+    server.receive(start_request_of(0x0101));
     server.expect_sent("StartControlConnectionReply");
 
     let mut server = Server::new();
-    server.receive(start_request(0x0200));
+    server.receive(start_request_of(0x0200));
     let Repr::StartControlConnectionReply(reply) = server.next_sent() else {
         panic!("not a reply");
     };
@@ -45,7 +46,7 @@ fn a_minor_version_is_ours_too_and_a_major_one_is_not() {
 #[test]
 fn a_second_start_is_refused_and_the_connection_lives() {
     let mut server = Server::established();
-    server.receive(start_request(0x0100));
+    server.receive(start_request());
     let Repr::StartControlConnectionReply(reply) = server.next_sent() else {
         panic!("not a reply");
     };
@@ -71,7 +72,7 @@ fn a_client_that_says_nothing_is_closed_after_the_start_timeout() {
 fn half_a_start_request_does_not_prolong_the_start_timeout() {
     let mut server = Server::new();
     server.wait(START_TIMEOUT / 2);
-    let bytes = start_request(0x0100).to_bytes();
+    let bytes = start_request().to_bytes();
     server.connection.handle_data(server.now, &bytes[..100]);
     server.wait(START_TIMEOUT / 2);
     server.expect_closed(Cause::Timeout);
@@ -128,7 +129,7 @@ fn a_server_that_does_not_answer_the_start_is_left_after_a_minute() {
 
 #[test]
 fn messages_may_be_cut_anywhere_and_come_together() {
-    let mut stream = start_request(0x0100).to_bytes();
+    let mut stream = start_request().to_bytes();
     stream.extend(call_request(5).to_bytes());
     stream.extend(Repr::from(EchoRequest { identifier: 9 }).to_bytes());
     let mut expected = Server::new();
@@ -202,7 +203,7 @@ fn nothing_is_done_after_the_end() {
     let mut server = Server::new();
     server.connection.handle_data(server.now, b"GET / HTTP/1.1");
     server.expect_closed(Cause::ProtocolError);
-    server.receive(start_request(0x0100));
+    server.receive(start_request());
     server.connection.handle_hangup(server.now);
     server.connection.stop(server.now, Cause::Reboot);
     server.wait(Duration::from_secs(3600));
@@ -427,7 +428,7 @@ fn calls_before_the_start_are_refused_as_not_connected() {
         server.misbehaviours(),
         [("call-before-start", 2), ("unexpected-message", 1)]
     );
-    server.receive(start_request(0x0100));
+    server.receive(start_request());
     server.expect_sent("StartControlConnectionReply");
 }
 
@@ -457,7 +458,7 @@ fn an_incoming_call_is_not_accepted() {
 #[test]
 fn start_call_and_clear_in_any_order_and_in_one_segment_are_survived() {
     let messages = [
-        start_request(0x0100),
+        start_request(),
         call_request(7),
         Repr::from(CallClearRequest { call_id: 7 }),
     ];
@@ -705,7 +706,7 @@ fn step() -> impl Strategy<Value = Step> {
     let id = 0..4_u16;
     prop_oneof![
         1 => any::<Repr>().prop_map(receive),
-        2 => Just(receive(start_request(0x0100))),
+        2 => Just(receive(start_request())),
         2 => Just(receive(start_reply())),
         4 => id.clone().prop_map(|id| receive(call_request(id))),
         2 => (id.clone(), id.clone(), any::<u8>()).prop_map(|(call_id, peer_call_id, result)| {
@@ -756,19 +757,6 @@ fn drain(connection: &mut Connection) -> Vec<Command> {
     std::iter::from_fn(|| connection.poll_command()).collect()
 }
 
-fn start_request(version: u16) -> Repr {
-    StartControlConnectionRequest {
-        version,
-        framing_capabilities: 3,
-        bearer_capabilities: 3,
-        maximum_channels: 0,
-        firmware_revision: 1,
-        host_name: "client".into(),
-        vendor: "cananian".into(),
-    }
-    .into()
-}
-
 fn start_reply() -> StartControlConnectionReply {
     StartControlConnectionReply {
         version: 0x0100,
@@ -791,24 +779,6 @@ fn echo_reply(identifier: u32) -> EchoReply {
     }
 }
 
-/// As pptp-linux calls.
-fn call_request(call_id: u16) -> Repr {
-    OutgoingCallRequest {
-        call_id,
-        call_serial_number: 0,
-        minimum_bps: 2400,
-        maximum_bps: 10_000_000,
-        bearer_type: 3,
-        framing_type: 3,
-        receive_window: 3,
-        processing_delay: 0,
-        phone_number_length: 0,
-        phone_number: Text::default(),
-        subaddress: Text::default(),
-    }
-    .into()
-}
-
 /// A server's end of a connection, and its clock.
 struct Server {
     connection: Connection,
@@ -825,7 +795,7 @@ impl Server {
 
     fn established() -> Self {
         let mut server = Self::new();
-        server.receive(start_request(0x0100));
+        server.receive(start_request());
         drain(&mut server.connection);
         server
     }

@@ -32,6 +32,25 @@ fn a_peer_that_does_not_answer_is_told_twice() {
 }
 
 #[test]
+fn two_goodbyes_at_once_leave_time_for_the_answers() {
+    let mut pair = Pair::up();
+    let now = pair.now;
+    pair.server.link.close(now, Cause::AuthenticationFailed);
+    pair.client
+        .link
+        .close(now, Cause::FailedToAuthenticateOurselves);
+    pair.run(Duration::from_millis(250));
+    assert_eq!(pair.server.sent(protocol::LCP, code::TERMINATE_ACK), 1);
+    assert_eq!((pair.server.down(), pair.client.down()), (None, None));
+    pair.run(Duration::from_millis(150));
+    assert_eq!(pair.server.down(), Some(Cause::AuthenticationFailed));
+    assert_eq!(
+        pair.client.down(),
+        Some(Cause::FailedToAuthenticateOurselves)
+    );
+}
+
+#[test]
 fn a_call_that_is_gone_ends_at_once() {
     let mut pair = Pair::up();
     let now = pair.now;

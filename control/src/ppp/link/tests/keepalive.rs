@@ -1,6 +1,7 @@
 //! `keepalive-timeout`.
 
 use super::*;
+use crate::ppp::packet::code;
 
 fn pair() -> Pair {
     let keepalive = Some(Duration::from_secs(30));
@@ -38,6 +39,8 @@ fn a_peer_that_is_gone_misses_five_echoes() {
         pair.server.link.cause.is_some()
     });
     assert_eq!(pair.server.link.cause, Some(Cause::PeerNotResponding));
+    assert_eq!(pair.server.sent(protocol::LCP, code::TERMINATE_REQUEST), 1);
+    assert_eq!(pair.server.count(|c| matches!(c, Command::Down(_))), 1);
     assert_eq!(pair.server.count(|c| matches!(c, Command::MissedEcho)), 5);
     assert_eq!(pair.server.sent(protocol::LCP, lcp::code::ECHO_REQUEST), 5);
     let took = pair.now - begin;
