@@ -1,1 +1,21 @@
-//! Test helpers.
+//! Greyhound against real kernels and real peers: the laboratory that the tests and the demo use.
+//!
+//! A machine of the laboratory is a network namespace. Peers that nobody here wrote run in
+//! user-mode Linux guests, because pppd needs a kernel with PPP and the host's may have none.
+//! Everything is removed when its value is dropped, also by a panic; what a killed run left is
+//! removed by the next one.
+
+#![forbid(unsafe_code)]
+
+pub mod bpf;
+pub mod console;
+pub mod demo;
+pub mod guest;
+pub mod machine;
+pub mod namespace;
+pub mod ping;
+pub mod process;
+pub mod scratch;
+pub mod tcp;
+pub mod tunnel;
+pub mod wait;
