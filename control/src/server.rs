@@ -127,6 +127,8 @@ struct Conn {
     is_stranger: bool,
     /// Sessions that have not ended.
     sessions: usize,
+    /// A session of it said why it ended, and so why the dial did.
+    told: bool,
 }
 
 /// A session and what it holds.

@@ -113,7 +113,7 @@ fn a_client_with_a_wrong_password_says_so_and_slows_down() -> Result<()> {
 
     // It waits 1, 2 and 4 seconds in between.
     assert!(took > Duration::from_secs(6), "{took:?}");
-    assert_eq!(told.as_deref(), Some(REASON));
+    assert_eq!(told.as_deref(), Some(REASON), "{}\n{}", logs[0], logs[1]);
     for log in &logs {
         for secret in ["StrongPass-1", "WrongPass"] {
             assert!(!log.contains(secret), "a password in the log:\n{log}");

@@ -36,6 +36,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             client,
             is_stranger: client.is_none(),
             sessions: 0,
+            told: false,
         };
         self.conns.insert(id, conn);
         self.touched.push_back(Timer::Conn(id));
@@ -272,7 +273,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             let had_session = self.clients[client]
                 .session
                 .is_some_and(|session| self.sessions.contains_key(&session));
-            self.on_dial_ended(now, client, (!had_session).then_some(cause));
+            let told = conn.told || had_session;
+            self.on_dial_ended(now, client, (!told).then_some(cause));
         }
     }
 }

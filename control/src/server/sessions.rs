@@ -106,6 +106,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         if let Some(conn) = self.conns.get_mut(&conn_id) {
             conn.sessions -= 1;
+            conn.told = true;
             conn.pptp.clear_call(now, call_id, cause);
             if self.stop_by.is_some() {
                 conn.pptp.stop(now, cause);

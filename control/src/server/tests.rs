@@ -95,6 +95,28 @@ fn a_client_logs_its_steps_and_its_end() {
 }
 
 #[test]
+fn a_dial_that_fails_says_why_once() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "wrong")]);
+    world.run_until(|world| {
+        world.client.engine.clients[0]
+            .dialer
+            .poll_timeout()
+            .is_some()
+            && world.client.engine.clients[0].conn.is_none()
+    });
+    let log = world.client.take_log();
+    assert_eq!(
+        log[2..],
+        [
+            "pptp,ppp,info out1: terminating... - failed to authenticate ourselves to peer",
+            "pptp,ppp,info out1: disconnected",
+        ]
+    );
+    let last_end = world.client.engine.clients[0].last_end;
+    assert_eq!(last_end, Some(Cause::FailedToAuthenticateOurselves));
+}
+
+#[test]
 fn both_ends_know_the_addresses_the_mtu_and_the_encoding() {
     let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
     world.run_until(|world| world.is_connected(0));
