@@ -20,9 +20,11 @@ use crate::mppe::{Parameters, Portable};
 use crate::session::{InnerAddress, Session};
 use crate::stats::{DropReason, Drops, SessionCounters, WorkerCounters};
 
+mod early;
 mod receive;
 mod transmit;
 
+use early::Early;
 pub use receive::Arrived;
 
 /// Frames handled in one go. More adds latency and no speed.
@@ -154,6 +156,7 @@ pub struct Worker {
     // cold
     raw_receiver: Option<raw::Receiver>,
     raw_readable: bool,
+    early: Early,
     raw_sender: raw::Sender,
     routes: std::collections::HashMap<(std::net::Ipv4Addr, CallId), (WorkerId, SessionId)>,
     releasing: std::collections::HashMap<u64, Tun>,
@@ -231,6 +234,7 @@ impl Worker {
             id: parts.id,
             raw_receiver: parts.raw_receiver,
             raw_readable: true,
+            early: Early::default(),
             raw_sender: parts.raw_sender,
             routes: std::collections::HashMap::new(),
             releasing: std::collections::HashMap::new(),
@@ -291,6 +295,7 @@ impl Worker {
         self.take_home();
         worked |= self.receive_from_queue();
         worked |= self.receive_from_raw();
+        self.drop_expired();
         worked |= self.receive_from_inbox();
         self.uring.submit()?;
         worked |= self.take_completions()?;
@@ -379,6 +384,7 @@ impl Worker {
             }
             Command::Route(peer, call_id, Some(owner)) => {
                 self.routes.insert((peer, call_id), owner);
+                self.receive_early((peer, call_id), owner);
             }
             Command::Route(peer, call_id, None) => {
                 self.routes.remove(&(peer, call_id));

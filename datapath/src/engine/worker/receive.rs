@@ -7,6 +7,7 @@ use arrayvec::ArrayVec;
 use greyhound_bpf::Metadata;
 
 use super::super::buffers::Storage;
+use super::early::Call;
 use super::{ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Worker};
 use crate::ids::{CallId, SessionId, WorkerId};
 use crate::mppe::{Engine, Job, SessionKey};
@@ -93,8 +94,9 @@ impl Worker {
                 buffer,
                 home: self.id,
             };
-            match call_of(storage.bytes()).map(|call| self.routes.get(&call).copied()) {
-                Ok(Some((worker, session))) => {
+            let call = call_of(storage.bytes());
+            match call.map(|call| (call, self.routes.get(&call).copied())) {
+                Ok((_, Some((worker, session)))) => {
                     let arrived = Arrived {
                         storage,
                         network: 0,
@@ -102,12 +104,39 @@ impl Worker {
                     };
                     self.gather(worker, arrived, &mut burst);
                 }
-                Ok(None) => self.drop_frame(storage, DropReason::UnknownCall),
+                Ok((call, None)) => {
+                    if let Some(oldest) = self.early.keep(self.now, call, storage) {
+                        self.drop_frame(oldest, DropReason::UnknownCall);
+                    }
+                }
                 Err(reason) => self.drop_frame(storage, reason),
             }
         }
         self.receive(&mut burst);
         read > 0
+    }
+
+    /// The frames that came before their session did.
+    pub(super) fn receive_early(&mut self, call: Call, (owner, session): (WorkerId, SessionId)) {
+        let mut burst = ArrayVec::new();
+        while !burst.is_full()
+            && let Some(storage) = self.early.next_of(call)
+        {
+            let arrived = Arrived {
+                storage,
+                network: 0,
+                session,
+            };
+            self.gather(owner, arrived, &mut burst);
+        }
+        self.receive(&mut burst);
+    }
+
+    /// Gives up on frames whose session does not come.
+    pub(super) fn drop_expired(&mut self) {
+        while let Some(storage) = self.early.next_expired(self.now) {
+            self.drop_frame(storage, DropReason::UnknownCall);
+        }
     }
 
     pub(super) fn receive_from_inbox(&mut self) -> bool {
