@@ -260,7 +260,6 @@ impl Worker {
     fn work(&mut self) -> io::Result<()> {
         let mut idle_since = None;
         while !self.stopping {
-            self.now = clock();
             let worked = self.pass()?;
             if worked {
                 idle_since = None;
@@ -289,8 +288,13 @@ impl Worker {
         }
     }
 
-    /// One look at everything. True if there was something to do.
-    fn pass(&mut self) -> io::Result<bool> {
+    /// One look at everything, without waiting. True if there was something to do. [`Self::run`]
+    /// does this over and over; benchmarks do it themselves, to time it.
+    ///
+    /// # Errors
+    /// When the ring fails.
+    pub fn pass(&mut self) -> io::Result<bool> {
+        self.now = clock();
         let mut worked = self.take_commands();
         self.take_home();
         worked |= self.receive_from_queue();
