@@ -67,6 +67,8 @@ drop_reasons! {
     SpoofedSource => "spoofed-source",
     /// A packet from TUN larger than the session's MTU.
     TooBig => "too-big",
+    /// What was read from TUN is not what its virtio-net header says.
+    BadSuperPacket => "bad-super-packet",
     /// The queue to the control process, or the session's share of it, was full.
     ControlQueueFull => "control-queue-full",
     /// A session without an interface received a network packet.
