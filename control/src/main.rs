@@ -88,6 +88,9 @@ struct UpOptions {
     /// How frames move between the interface and the workers
     #[arg(long, value_name = "MODE", default_value = "auto")]
     io: Io,
+    /// Read and write the interfaces packet by packet, to compare or to look for an error
+    #[arg(long)]
+    no_offload: bool,
     /// What is to survive a restart
     #[arg(long, value_name = "DIR", default_value = "/var/lib/greyhound")]
     state_dir: PathBuf,

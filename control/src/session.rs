@@ -490,6 +490,7 @@ impl Session {
                 mtu,
                 // A server gave the peer its one address; behind a client's server is a network.
                 check_source: self.config.side == Side::Server,
+                ipv6: false,
             },
         });
     }

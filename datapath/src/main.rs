@@ -99,6 +99,7 @@ fn start(options: &Options) -> Result<(Manager, UnixStream)> {
     let started = Manager::start(Setup {
         uplink,
         io,
+        offload: !options.no_offload,
         cores: cores.clone(),
         listener,
         signal,

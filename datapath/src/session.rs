@@ -51,6 +51,8 @@ pub struct InnerAddress {
     pub peer: Ipv4Addr,
     /// Drop packets from the peer whose source is not `peer`.
     pub check_source: bool,
+    /// Carry IPv6 as well (RFC 5072); such a packet's source is its own affair.
+    pub ipv6: bool,
     /// Bytes of the largest packet that may be sent.
     pub mtu: u16,
 }
@@ -240,7 +242,26 @@ impl Session {
         packet: &[u8],
         out: &mut [u8],
     ) -> Result<Sealed, DropReason> {
-        let outcome = self.seal_uncounted(engine, packet, out);
+        let version = packet.first().map_or(0, |first| first >> 4);
+        self.seal_with(engine, version, packet.len(), out, |body| {
+            body.copy_from_slice(packet);
+        })
+    }
+
+    /// Like [`Self::seal`], for a packet that `write` puts in its place: of `len` bytes and this
+    /// IP version.
+    ///
+    /// # Errors
+    /// As of [`Self::seal`]; then `write` was not called.
+    pub fn seal_with<E: Engine + ?Sized>(
+        &mut self,
+        engine: &mut E,
+        version: u8,
+        len: usize,
+        out: &mut [u8],
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<Sealed, DropReason> {
+        let outcome = self.seal_uncounted(engine, version, len, out, write);
         self.count(outcome)
     }
 
@@ -300,10 +321,24 @@ impl Session {
             .filter(move |chain| chain.ready() < ready && chain.has_room())
     }
 
+    /// How many keys are ready in the direction that has fewer; `None` if neither is encrypted.
+    #[must_use]
+    pub fn keys_ready(&self) -> Option<u64> {
+        let rx = self.rx.as_ref().map(|receiver| receiver.chain().ready());
+        let tx = self.tx.as_ref().map(|sender| sender.chain.ready());
+        rx.into_iter().chain(tx).min()
+    }
+
     /// The two ends of the call.
     #[must_use]
     pub const fn tunnel(&self) -> &Tunnel {
         &self.tunnel
+    }
+
+    /// Bytes of the largest packet that may be sent; `None` without an interface.
+    #[must_use]
+    pub fn mtu(&self) -> Option<u16> {
+        self.interface.as_ref().map(|interface| interface.mtu)
     }
 
     /// What the session has moved.

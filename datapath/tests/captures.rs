@@ -136,6 +136,7 @@ impl End {
         session.set_interface(Some(InnerAddress {
             peer: inner_peer,
             check_source: true,
+            ipv6: false,
             mtu: 1400,
         }));
         session.set_link(LinkOptions {

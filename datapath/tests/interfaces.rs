@@ -58,13 +58,14 @@ fn interface(name: &str, last: u8) -> Interface {
         peer: Ipv4Addr::new(10, 0, 1, last),
         mtu: 1456,
         check_source: true,
+        ipv6: false,
     }
 }
 
 #[test]
 fn an_interface_is_what_was_asked_for() {
     let namespace = Namespace::enter("asked");
-    let tun = tun::create(&interface("<pptp-MT-User>", 5)).unwrap();
+    let tun = tun::create(&interface("<pptp-MT-User>", 5), false).unwrap();
     assert_eq!(tun.kernel_name, "<pptp-MT-User>");
     let shown = namespace.show(&["addr", "show", "dev", "<pptp-MT-User>"]);
     assert!(shown.contains("mtu 1456"), "{shown}");
@@ -86,8 +87,8 @@ fn an_interface_is_what_was_asked_for() {
 fn a_long_name_is_the_altname_and_a_second_session_gets_a_number() {
     let namespace = Namespace::enter("names");
     let name = "<pptp-somebody-with-a-long-name>";
-    let first = tun::create(&interface(name, 1)).unwrap();
-    let second = tun::create(&interface(name, 2)).unwrap();
+    let first = tun::create(&interface(name, 1), false).unwrap();
+    let second = tun::create(&interface(name, 2), false).unwrap();
     assert_eq!(first.kernel_name, "<pptp-somebody>");
     assert_eq!(second.kernel_name, "<pptp-somebod>1");
     let shown = namespace.show(&["link", "show", "dev", name]);
@@ -102,7 +103,7 @@ fn a_hundred_interfaces_are_buried_together() {
     let namespace = Namespace::enter("buried");
     let reaper = Reaper::start().unwrap();
     let made: Vec<_> = (0..100)
-        .map(|n| tun::create(&interface(&format!("<pptp-u{n}>"), n)).unwrap())
+        .map(|n| tun::create(&interface(&format!("<pptp-u{n}>"), n), false).unwrap())
         .collect();
     assert_eq!(
         namespace.show(&["-o", "link"]).matches("<pptp-u").count(),

@@ -262,6 +262,7 @@ impl End {
                     self.session.set_interface(Some(InnerAddress {
                         peer: network.peer,
                         check_source: true,
+                        ipv6: false,
                         mtu: 1400,
                     }));
                 }

@@ -5,18 +5,22 @@ use std::fmt;
 
 use super::xsk::Frame;
 use crate::ids::WorkerId;
+use crate::offload::vnet;
 
 /// Bytes of one buffer: a full Ethernet frame and room to spare, the same as a UMEM chunk.
 pub const BUFFER_BYTES: usize = 2048;
 
-/// A buffer of [`BUFFER_BYTES`], of which the first `len` hold a frame.
+/// Bytes of a buffer for many packets in one: the largest IP packet, and a header before it.
+pub const SUPER_BYTES: usize = vnet::HEADER_LEN + 65_535;
+
+/// A buffer of a [`Pool`], of which the first `len` bytes are in use.
 pub struct Buffer {
     bytes: Box<[u8]>,
     len: usize,
 }
 
 impl Buffer {
-    /// Says how many bytes hold the frame; at most [`BUFFER_BYTES`] count.
+    /// Says how many bytes hold the frame; at most as many as there are count.
     pub fn set_len(&mut self, len: usize) {
         self.len = len.min(self.bytes.len());
     }
@@ -63,6 +67,13 @@ pub enum Storage {
         /// The worker whose pool it is of.
         home: WorkerId,
     },
+    /// A buffer of [`SUPER_BYTES`], for packets that go to an interface as one.
+    Super {
+        /// The buffer.
+        buffer: Buffer,
+        /// The worker whose pool it is of.
+        home: WorkerId,
+    },
 }
 
 impl Storage {
@@ -70,7 +81,7 @@ impl Storage {
     #[must_use]
     pub const fn home(&self) -> WorkerId {
         match self {
-            Self::Umem { home, .. } | Self::Heap { home, .. } => *home,
+            Self::Umem { home, .. } | Self::Heap { home, .. } | Self::Super { home, .. } => *home,
         }
     }
 
@@ -79,7 +90,7 @@ impl Storage {
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Umem { frame, .. } => frame.bytes(),
-            Self::Heap { buffer, .. } => buffer.bytes(),
+            Self::Heap { buffer, .. } | Self::Super { buffer, .. } => buffer.bytes(),
         }
     }
 
@@ -87,7 +98,7 @@ impl Storage {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Umem { frame, .. } => frame.bytes_mut(),
-            Self::Heap { buffer, .. } => buffer.bytes_mut(),
+            Self::Heap { buffer, .. } | Self::Super { buffer, .. } => buffer.bytes_mut(),
         }
     }
 
@@ -95,7 +106,7 @@ impl Storage {
     pub fn whole_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Umem { frame, .. } => frame.area_mut(),
-            Self::Heap { buffer, .. } => buffer.whole_mut(),
+            Self::Heap { buffer, .. } | Self::Super { buffer, .. } => buffer.whole_mut(),
         }
     }
 
@@ -103,7 +114,7 @@ impl Storage {
     pub fn set_len(&mut self, len: usize) {
         match self {
             Self::Umem { frame, .. } => frame.set_len(len),
-            Self::Heap { buffer, .. } => buffer.set_len(len),
+            Self::Heap { buffer, .. } | Self::Super { buffer, .. } => buffer.set_len(len),
         }
     }
 }
@@ -122,11 +133,11 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of `count` buffers.
+    /// A pool of `count` buffers of `bytes` each.
     #[must_use]
-    pub fn new(count: usize) -> Self {
+    pub fn new(count: usize, bytes: usize) -> Self {
         let buffer = || Buffer {
-            bytes: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            bytes: vec![0; bytes].into_boxed_slice(),
             len: 0,
         };
         Self {
@@ -155,18 +166,18 @@ mod tests {
 
     #[test]
     fn a_pool_gives_what_it_has_and_keeps_no_more_than_it_began_with() {
-        let mut pool = Pool::new(2);
+        let mut pool = Pool::new(2, BUFFER_BYTES);
         let (one, two) = (pool.take().unwrap(), pool.take().unwrap());
         assert!(pool.take().is_none());
         pool.put(one);
         pool.put(two);
-        pool.put(Pool::new(1).take().unwrap());
+        pool.put(Pool::new(1, BUFFER_BYTES).take().unwrap());
         assert_eq!(pool.free.len(), 2);
     }
 
     #[test]
     fn a_length_beyond_the_buffer_is_cut() {
-        let mut buffer = Pool::new(1).take().unwrap();
+        let mut buffer = Pool::new(1, BUFFER_BYTES).take().unwrap();
         buffer.set_len(65_535);
         assert_eq!(buffer.bytes().len(), BUFFER_BYTES);
     }

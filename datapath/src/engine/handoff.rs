@@ -134,7 +134,7 @@ impl Inboxes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::buffers::Pool;
+    use crate::engine::buffers::{BUFFER_BYTES, Pool};
 
     const HOME: WorkerId = WorkerId(0);
 
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_buffer_that_comes_home_wakes_a_worker_that_may_have_run_out_of_them() {
         let inbox = Inbox::new(100).unwrap();
-        let mut pool = Pool::new(2);
+        let mut pool = Pool::new(2, BUFFER_BYTES);
 
         assert!(!inbox.fall_asleep(), "nothing to stay awake for");
         inbox.give_back(of_pool(&mut pool)).unwrap();
@@ -164,7 +164,9 @@ mod tests {
     #[test]
     fn a_worker_that_is_awake_costs_no_system_call() {
         let inbox = Inbox::new(100).unwrap();
-        inbox.give_back(of_pool(&mut Pool::new(1))).unwrap();
+        inbox
+            .give_back(of_pool(&mut Pool::new(1, BUFFER_BYTES)))
+            .unwrap();
         assert!(!woken(&inbox));
     }
 
@@ -180,7 +182,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_comes_back_to_whoever_brought_it() {
         let inbox = Inbox::new(1).unwrap();
-        let mut pool = Pool::new(2);
+        let mut pool = Pool::new(2, BUFFER_BYTES);
         inbox.give_back(of_pool(&mut pool)).unwrap();
 
         let refused = inbox.give_back(of_pool(&mut pool)).unwrap_err();

@@ -20,6 +20,7 @@ use super::netlink::Uplink;
 use super::probe::{self, Io};
 use super::reaper::Reaper;
 use super::registry::{Registry, Totals};
+use super::tun::Offload;
 use super::uring::hint;
 use super::worker::{Command, ControlFrame, Outbox, POOL_BUFFERS, Parts, Report, Worker};
 use super::{privileges, raw, tun};
@@ -53,6 +54,9 @@ pub struct Manager {
     totals: Totals,
     uplink: Uplink,
     io: Io,
+    /// Whether interfaces are to have offloads, and whether one did not get them all.
+    offload: bool,
+    offload_missed: bool,
     workers: Vec<Handle>,
     reports: Receiver<Report>,
     frames: Receiver<ControlFrame>,
@@ -74,6 +78,8 @@ pub struct Setup {
     pub uplink: Uplink,
     /// How frames are moved.
     pub io: Io,
+    /// Whether interfaces are to have offloads.
+    pub offload: bool,
     /// The core of each worker.
     pub cores: Vec<u16>,
     /// Where the control process connects.
@@ -149,6 +155,8 @@ impl Manager {
             totals: Totals::default(),
             uplink: setup.uplink,
             io: setup.io,
+            offload: setup.offload,
+            offload_missed: false,
             workers: handles,
             reports,
             frames,
@@ -366,10 +374,20 @@ impl Manager {
     fn attach(&mut self, id: SessionId, interface: &ipc::Interface) -> Result<Event, String> {
         let owner = self.registry.owner(id);
         let owner = owner.ok_or_else(|| format!("no session {}", id.0))?;
-        let tun = tun::create(interface).map_err(|error| format!("{error:#}"))?;
+        let tun = tun::create(interface, self.offload).map_err(|error| format!("{error:#}"))?;
+        if self.offload && tun.offload < Offload::Udp && !self.offload_missed {
+            // One is as all the others.
+            self.offload_missed = true;
+            tracing::warn!(
+                interface = %tun.kernel_name,
+                offload = ?tun.offload,
+                "the kernel does not leave us all that it could; Linux 6.2 does"
+            );
+        }
         let inner = InnerAddress {
             peer: interface.peer,
             check_source: interface.check_source,
+            ipv6: interface.ipv6,
             mtu: interface.mtu,
         };
         let attached = Event::Attached {
@@ -415,6 +433,10 @@ impl Manager {
                     });
                 }
                 Report::Failed(session, reason) => self.say(Event::Failed { session, reason }),
+                Report::MergingRefused(session) => tracing::warn!(
+                    session = session.0,
+                    "the kernel refused a merged packet; this session's are written one by one"
+                ),
                 Report::Totals(totals) => self.collect(totals),
                 Report::Broken(worker, reason) => {
                     anyhow::bail!("worker {} broke: {reason}", worker.0);

@@ -26,6 +26,9 @@ pub struct Options {
     /// How frames reach the workers. `auto` tries native, then skb, then raw.
     #[arg(long, value_enum, default_value = "auto")]
     pub io: IoChoice,
+    /// Read and write the interfaces packet by packet: the kernel neither merges nor splits any.
+    #[arg(long)]
+    pub no_offload: bool,
     /// Where the socket for the control process is.
     #[arg(long, default_value = "/run/greyhound")]
     pub run_dir: PathBuf,

@@ -5,11 +5,12 @@
 
 #![expect(
     unsafe_code,
-    reason = "takes over the descriptor that the tun crate gives up"
+    reason = "takes over the descriptor that the tun crate gives up, and asks for offloads"
 )]
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
 
@@ -34,6 +35,23 @@ pub struct Tun {
     pub kernel_name: String,
     /// The kernel's index.
     pub ifindex: u32,
+    /// What may be left to the kernel. Unless it is [`Offload::Off`], each packet has a
+    /// virtio-net header in front of it, both ways.
+    pub offload: Offload,
+}
+
+/// What the kernel and the worker may leave to each other on an interface: packets of up to 64 KB
+/// in place of the many they stand for, and checksums. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Offload {
+    /// Nothing: one packet is one read or write.
+    Off,
+    /// A header in front of each packet, and nothing in it: the kernel refused all of it.
+    Header,
+    /// Checksums and TCP, IPv4 and IPv6.
+    Tcp,
+    /// UDP too (since Linux 6.2).
+    Udp,
 }
 
 impl AsFd for Tun {
@@ -55,13 +73,19 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// Creates an interface, gives it its addresses, and raises it.
+/// Creates an interface, gives it its addresses, and raises it. It has offloads as far as the
+/// kernel takes them, if they are wanted.
 ///
 /// # Errors
 /// What the kernel says, with the interface's name.
-pub fn create(interface: &Interface) -> Result<Tun> {
+pub fn create(interface: &Interface, offload: bool) -> Result<Tun> {
     let mut netlink = Netlink::open()?;
-    let (fd, kernel_name) = open(&interface.name)?;
+    let (fd, kernel_name) = open(&interface.name, offload)?;
+    let offload = if offload {
+        set_offload(&fd)
+    } else {
+        Offload::Off
+    };
     let mut configure = || {
         let ifindex = netlink.ifindex(&kernel_name)?;
         netlink.raise(ifindex, interface.mtu, interface.address, interface.peer)?;
@@ -79,11 +103,12 @@ pub fn create(interface: &Interface) -> Result<Tun> {
         fd,
         kernel_name,
         ifindex,
+        offload,
     })
 }
 
 /// Opens a TUN under the first of the names that is free.
-fn open(name: &str) -> Result<(OwnedFd, String)> {
+fn open(name: &str, vnet_header: bool) -> Result<(OwnedFd, String)> {
     for attempt in 0..NAMES_TRIED {
         let kernel_name = kernel_name(name, attempt);
         let mut configuration = tun::Configuration::default();
@@ -92,6 +117,7 @@ fn open(name: &str) -> Result<(OwnedFd, String)> {
             .platform_config(|platform| {
                 // The name alone is set here; addresses go by netlink, with the errors it gives.
                 platform.ensure_root_privileges(false);
+                platform.vnet_hdr(vnet_header);
             });
         match tun::create(&configuration) {
             Ok(device) => {
@@ -108,6 +134,32 @@ fn open(name: &str) -> Result<(OwnedFd, String)> {
     }
     bail!("interface {name}: every name like it is taken");
 }
+
+/// Asks for the most the kernel gives.
+fn set_offload(fd: &OwnedFd) -> Offload {
+    let tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+    for (offload, flags) in [
+        (Offload::Udp, tcp | TUN_F_USO4 | TUN_F_USO6),
+        (Offload::Tcp, tcp),
+    ] {
+        // SAFETY: this ioctl takes a number, and touches no memory of ours.
+        let refused = unsafe { libc::ioctl(fd.as_raw_fd(), TUNSETOFFLOAD, flags) } < 0;
+        if !refused {
+            return offload;
+        }
+        let error = io::Error::last_os_error();
+        tracing::debug!(%error, ?offload, "refused by the kernel");
+    }
+    Offload::Header
+}
+
+/// <linux/if_tun.h>
+const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
+const TUN_F_CSUM: libc::c_ulong = 0x01;
+const TUN_F_TSO4: libc::c_ulong = 0x02;
+const TUN_F_TSO6: libc::c_ulong = 0x04;
+const TUN_F_USO4: libc::c_ulong = 0x20;
+const TUN_F_USO6: libc::c_ulong = 0x40;
 
 /// There is no device file, or nothing behind it.
 fn is_absent(errno: Option<i32>) -> bool {

@@ -16,7 +16,7 @@ use crate::stats::{SessionCounters, WorkerCounters};
 pub mod seqpacket;
 
 /// Changes whenever a message changes; both ends must have the same.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The largest encoded message. A PPP frame is at most 1500 bytes; `Hello` with every session held
 /// is the largest and is cut into several [`Event::Held`].
@@ -63,6 +63,8 @@ pub struct Interface {
     /// Drop and count packets from the peer whose source is not `peer`. Set by a server, which
     /// gave that address; not by a client, behind whose peer lies a whole network.
     pub check_source: bool,
+    /// Carry IPv6 as well, link-local addresses and all (RFC 5072).
+    pub ipv6: bool,
 }
 
 /// From control to datapath.

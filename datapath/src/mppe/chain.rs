@@ -19,6 +19,9 @@ pub const BEHIND: u64 = 64;
 /// How many positions ahead of the one last used may have theirs, in a chain for receiving.
 pub const AHEAD: u64 = 192;
 
+/// The same in a chain for sending: what comes out of TUN at once is up to 47 packets.
+pub const AHEAD_SENDING: u64 = 128;
+
 /// The RC4 key of one packet.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct SessionKey {
@@ -70,10 +73,10 @@ impl Chain {
         Self::new(start_key, strength, BEHIND, AHEAD)
     }
 
-    /// A chain at its beginning, with room for a few keys ahead of the packets to come.
+    /// A chain at its beginning, with room for the keys of the packets to come.
     #[must_use]
     pub fn for_sending(start_key: StartKey, strength: Strength) -> Self {
-        Self::new(start_key, strength, 1, 15)
+        Self::new(start_key, strength, 1, AHEAD_SENDING)
     }
 
     fn new(start_key: StartKey, strength: Strength, behind: u64, ahead: u64) -> Self {

@@ -215,6 +215,12 @@ impl Receiver {
         &self.parameters
     }
 
+    /// The key chain.
+    #[must_use]
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
     /// The key chain, so that a worker can step those of many sessions in one wave.
     pub fn chain_mut(&mut self) -> &mut Chain {
         &mut self.chain

@@ -162,9 +162,12 @@ impl Session {
     /// What still can keep a valid packet from the interface.
     fn admit(&mut self, packet: IpPacket, order: Order) -> Result<Inner, DropReason> {
         let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
-        let source = packet.source.ok_or(DropReason::ProtocolNotUp)?;
-        if interface.check_source && source != interface.peer {
-            return Err(DropReason::SpoofedSource);
+        match packet.source {
+            Some(source) if interface.check_source && source != interface.peer => {
+                return Err(DropReason::SpoofedSource);
+            }
+            None if !interface.ipv6 => return Err(DropReason::ProtocolNotUp),
+            Some(_) | None => {}
         }
         self.counters.rx_packets += 1;
         self.counters.rx_bytes += packet.at.len() as u64;

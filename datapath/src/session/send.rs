@@ -37,50 +37,55 @@ impl Session {
     pub(super) fn seal_uncounted<E: Engine + ?Sized>(
         &mut self,
         engine: &mut E,
-        packet: &[u8],
+        version: u8,
+        len: usize,
         out: &mut [u8],
+        write: impl FnOnce(&mut [u8]),
     ) -> Result<Sealed, DropReason> {
         let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
-        if packet.len() > usize::from(interface.mtu) {
+        if len > usize::from(interface.mtu) {
             return Err(DropReason::TooBig);
         }
-        match packet.first().map(|first| first >> 4) {
-            Some(4) => {}
-            Some(6) => return Err(DropReason::ProtocolNotUp),
+        let number = match version {
+            4 => protocol::IPV4,
+            6 if interface.ipv6 => protocol::IPV6,
+            6 => return Err(DropReason::ProtocolNotUp),
             _ => return Err(DropReason::BadInnerIp),
-        }
+        };
         let sealed = if self.tx.is_some() {
-            self.seal_encrypted(engine, packet, out)?
+            self.seal_encrypted(engine, number, len, out, write)?
         } else {
-            let body = self.begin_frame(self.header(protocol::IPV4), packet.len(), out)?;
-            out[body.clone()].copy_from_slice(packet);
+            let body = self.begin_frame(self.header(number), len, out)?;
+            write(&mut out[body.clone()]);
             Sealed {
                 len: body.end,
                 encrypt: None,
             }
         };
         self.counters.tx_packets += 1;
-        self.counters.tx_bytes += packet.len() as u64;
+        self.counters.tx_bytes += len as u64;
         Ok(sealed)
     }
 
     fn seal_encrypted<E: Engine + ?Sized>(
         &mut self,
         engine: &mut E,
-        packet: &[u8],
+        number: u16,
+        len: usize,
         out: &mut [u8],
+        write: impl FnOnce(&mut [u8]),
     ) -> Result<Sealed, DropReason> {
         let tx = self.tx.as_mut().ok_or(DropReason::MppeNotUp)?;
         let (position, key) = tx.next_key(engine).ok_or(DropReason::StaleKey)?;
         // PFC counts inside of the encryption as well: the byte it saves lets a packet of 1460 fit
         // into 1500.
-        let number = protocol::IPV4.to_be_bytes();
+        let number = number.to_be_bytes();
         let number = if self.link.pfc {
             &number[1..]
         } else {
             &number[..]
         };
-        let len = mppe::HEADER_LEN + number.len() + packet.len();
+        let len = mppe::HEADER_LEN + number.len() + len;
         let body = self.begin_frame(self.header(protocol::COMPRESSED), len, out)?;
         if let Some(tx) = &mut self.tx {
             tx.chain.mark_used(position);
@@ -88,8 +93,9 @@ impl Session {
         let (header, data) = out[body.clone()].split_at_mut(mppe::HEADER_LEN);
         mppe::Repr::stateless(chain::coherency_of(position))
             .emit(&mut mppe::Packet::new_unchecked(header));
-        data[..number.len()].copy_from_slice(number);
-        data[number.len()..].copy_from_slice(packet);
+        let (numbered, packet) = data.split_at_mut(number.len());
+        numbered.copy_from_slice(number);
+        write(packet);
         Ok(Sealed {
             len: body.end,
             encrypt: Some((key, body.start + mppe::HEADER_LEN..body.end)),

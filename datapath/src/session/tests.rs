@@ -49,11 +49,13 @@ impl Pair {
         pair.server.set_interface(Some(InnerAddress {
             peer: CLIENT_INNER,
             check_source: true,
+            ipv6: false,
             mtu: MTU,
         }));
         pair.client.set_interface(Some(InnerAddress {
             peer: SERVER_INNER,
             check_source: false,
+            ipv6: false,
             mtu: MTU,
         }));
         for (session, magic) in [(&mut pair.server, 0x5E), (&mut pair.client, 0xC1)] {
@@ -244,6 +246,7 @@ fn with_both_compressions_an_encrypted_packet_costs_40_bytes_at_most() {
     pair.client.set_interface(Some(InnerAddress {
         peer: SERVER_INNER,
         check_source: false,
+        ipv6: false,
         mtu,
     }));
     let packet = vec![0x45; usize::from(mtu)];
@@ -371,6 +374,7 @@ fn what_cannot_be_sealed_has_its_reason_and_takes_no_number() {
         pair.client.set_interface(Some(InnerAddress {
             peer: SERVER_INNER,
             check_source: false,
+            ipv6: false,
             mtu: MTU,
         }));
         pair.client_sends(1)

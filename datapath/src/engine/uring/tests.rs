@@ -393,14 +393,15 @@ impl Drop for Tattling {
 fn tun(name: &str) -> Tun {
     let (address, peer) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
     let name = name.to_owned();
-    tun::create(&Interface {
+    let interface = Interface {
         name,
         address,
         peer,
         mtu: 256,
         check_source: false,
-    })
-    .unwrap()
+        ipv6: false,
+    };
+    tun::create(&interface, false).unwrap()
 }
 
 fn echo_request(sequence: u16) -> Vec<u8> {

@@ -51,14 +51,14 @@ impl Early {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::buffers::Pool;
+    use super::super::super::buffers::{BUFFER_BYTES, Pool};
     use super::*;
 
     const CALL: Call = (Ipv4Addr::new(192, 0, 2, 2), CallId(5));
     const OTHER: Call = (Ipv4Addr::new(192, 0, 2, 2), CallId(6));
 
     fn frame(len: usize) -> Storage {
-        let mut buffer = Pool::new(1).take().unwrap();
+        let mut buffer = Pool::new(1, BUFFER_BYTES).take().unwrap();
         buffer.set_len(len);
         Storage::Heap {
             buffer,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender};
 
-use super::buffers::{Pool, Storage};
+use super::buffers::{BUFFER_BYTES, Pool, Storage};
 use super::handoff::{Inbox, Inboxes};
 use super::raw;
 use super::tun::Tun;
@@ -21,10 +21,14 @@ use crate::session::{InnerAddress, Session};
 use crate::stats::{DropReason, Drops, SessionCounters, WorkerCounters};
 
 mod early;
+mod keys;
+mod merge;
 mod receive;
 mod transmit;
 
 use early::Early;
+use keys::Keys;
+use merge::Merging;
 pub use receive::Arrived;
 
 /// Frames handled in one go. More adds latency and no speed.
@@ -48,6 +52,11 @@ const CONTROL_FRAMES: u32 = 200;
 const CONTROL_PERIOD: Duration = Duration::from_secs(1);
 /// Buffers of one worker for what goes through the raw sockets, in both directions.
 pub const POOL_BUFFERS: usize = 4 * BURST;
+/// Packets that are read from interfaces before one of them is done with. When all wait for the
+/// device, the interfaces are not read, and the kernel queues.
+const READS: u16 = 64;
+/// Room for what is read at once: a packet of 64 KB and its header.
+const READ_BYTES: u32 = 66_000;
 
 /// What the main thread tells a worker.
 #[derive(Debug)]
@@ -88,6 +97,8 @@ pub enum Report {
     Removed(SessionId, SessionCounters),
     /// A command failed.
     Failed(SessionId, String),
+    /// The kernel refused a merged packet; the session's packets are now written one by one.
+    MergingRefused(SessionId),
     /// The answer to [`Command::ReadTotals`].
     Totals(WorkerTotals),
     /// The worker cannot go on.
@@ -147,6 +158,8 @@ pub struct Worker {
     sessions: Vec<Option<Box<Entry>>>,
     pool: Pool,
     outgoing: transmit::Outgoing,
+    merging: Box<Merging>,
+    keys: Keys,
     counters: WorkerCounters,
     drops: Drops,
     owed: std::collections::VecDeque<(Instant, SessionId)>,
@@ -178,6 +191,9 @@ struct Entry {
     ip_identification: u16,
     tun: Option<(Tun, u64)>,
     ack_queued: bool,
+    keys_wanted: bool,
+    /// The kernel refused a merged packet: none of this interface is merged any more.
+    merging_refused: bool,
     // cold
     control_period: Instant,
     control_frames: u32,
@@ -210,7 +226,11 @@ impl Worker {
     /// # Errors
     /// What io_uring_setup(2) says, e.g. that it is disabled by `kernel.io_uring_disabled`.
     pub fn new(parts: Parts) -> io::Result<Self> {
-        let mut uring = Ring::new(&uring::Config::default())?;
+        let mut uring = Ring::new(&uring::Config {
+            buffers: READS,
+            buffer_bytes: READ_BYTES,
+            ..uring::Config::default()
+        })?;
         let inbox = parts.inboxes.of(parts.id).ok_or(io::ErrorKind::NotFound)?;
         uring.poll(inbox, token::WAKE)?;
         if let Some(queue) = &parts.queue {
@@ -224,8 +244,10 @@ impl Worker {
             uring,
             engine: Portable,
             sessions: Vec::new(),
-            pool: Pool::new(POOL_BUFFERS),
+            pool: Pool::new(POOL_BUFFERS, BUFFER_BYTES),
             outgoing: transmit::Outgoing::default(),
+            merging: Box::new(Merging::new(parts.id)),
+            keys: Keys::default(),
             counters: WorkerCounters::default(),
             drops: Drops::default(),
             owed: std::collections::VecDeque::with_capacity(1024),
@@ -302,9 +324,11 @@ impl Worker {
         self.drop_expired();
         worked |= self.receive_from_inbox();
         self.uring.submit()?;
+        worked |= self.send_stalled();
         worked |= self.take_completions()?;
         self.send_due_acks();
         self.flush_transmit();
+        worked |= self.make_keys(!worked);
         Ok(worked)
     }
 
@@ -355,6 +379,8 @@ impl Worker {
                     ip_identification: 0,
                     tun: None,
                     ack_queued: false,
+                    keys_wanted: false,
+                    merging_refused: false,
                     control_period: self.now,
                     control_frames: 0,
                 }));
@@ -462,22 +488,39 @@ impl Worker {
                 Completion::Ready { token } => self.raw_readable |= token == token::RAW,
                 // Deaf on one ear, the worker would only seem to work.
                 Completion::PollEnded { error, .. } => return Err(error),
-                Completion::Read { token, bytes } => self.send_packet(token, &bytes),
+                Completion::Read { token, bytes } => self.send_read(token, bytes),
                 Completion::ReadEnded { token, error } => self.read_ended(token, &error),
                 Completion::Written {
-                    token: _,
+                    token,
                     buffer,
                     result,
-                } => {
-                    match result {
-                        Ok(_) => self.counters.tun_written += 1,
-                        Err(_) => self.drops.count(DropReason::TunWrite),
-                    }
-                    self.recycle(buffer);
-                }
+                } => self.written(token, buffer, result),
             }
         }
         Ok(worked)
+    }
+
+    fn written(&mut self, token: u64, storage: Storage, result: io::Result<usize>) {
+        match result {
+            Ok(_) => self.counters.tun_written += 1,
+            Err(error) => {
+                self.drops.count(DropReason::TunWrite);
+                let merged = matches!(storage, Storage::Super { .. });
+                if merged && error.kind() == io::ErrorKind::InvalidInput {
+                    self.merging_was_refused(token::session(token));
+                }
+            }
+        }
+        self.recycle(storage);
+    }
+
+    /// A kernel that took the offloads and not the packets.
+    fn merging_was_refused(&mut self, id: SessionId) {
+        let Some(entry) = self.entry(id) else { return };
+        if !entry.merging_refused {
+            entry.merging_refused = true;
+            self.report(Report::MergingRefused(id));
+        }
     }
 
     /// The reads of an interface end when they are cancelled, or when the interface is gone.
@@ -526,6 +569,7 @@ impl Worker {
     fn keep(&mut self, storage: Storage) {
         match storage {
             Storage::Heap { buffer, .. } => self.pool.put(buffer),
+            Storage::Super { buffer, .. } => self.merging.put(buffer),
             Storage::Umem { frame, .. } => {
                 if let Some(queue) = &mut self.queue {
                     queue.recycle(frame);

@@ -1,5 +1,5 @@
 //! From the network to TUN: frames are gathered into a burst, opened, decrypted in one batch,
-//! judged, and written.
+//! judged, and written, those of one flow together.
 
 use std::ops::Range;
 
@@ -7,7 +7,9 @@ use arrayvec::ArrayVec;
 use greyhound_bpf::Metadata;
 
 use super::super::buffers::Storage;
+use super::super::tun::Offload;
 use super::early::Call;
+use super::merge::Outcome;
 use super::{ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Worker};
 use crate::ids::{CallId, SessionId, WorkerId};
 use crate::mppe::{Engine, Job, SessionKey};
@@ -209,6 +211,8 @@ impl Worker {
         for frame in pending {
             self.deliver(frame);
         }
+        self.merging.close();
+        self.write_merged();
     }
 
     /// Phase one: is this a frame of the session it is said to belong to, and does its GRE header
@@ -273,14 +277,8 @@ impl Worker {
         match inner {
             Inner::Ip(packet) => {
                 let packet = gre.start + packet.start..gre.start + packet.end;
-                match &entry.tun {
-                    Some((tun, token)) => {
-                        if let Err(storage) = self.uring.write(tun, storage, packet, *token) {
-                            self.drop_frame(storage, DropReason::TunWrite);
-                        }
-                    }
-                    None => self.drop_frame(storage, DropReason::NoInterface),
-                }
+                self.keys.note(id, entry);
+                self.write_packet(id, storage, packet);
             }
             Inner::EchoRequest(request) => {
                 let request = gre.start + request.start..gre.start + request.end;
@@ -298,6 +296,52 @@ impl Worker {
         }
         if ack_now {
             self.send_lone_ack(id);
+        }
+    }
+
+    /// Takes a packet for the session's interface. It is written now, or with others of its burst.
+    fn write_packet(&mut self, id: SessionId, storage: Storage, packet: Range<usize>) {
+        let merges = self.entry(id).and_then(|entry| {
+            let (tun, _) = entry.tun.as_ref()?;
+            Some((tun.offload, entry.merging_refused))
+        });
+        match merges {
+            None => self.drop_frame(storage, DropReason::NoInterface),
+            Some((Offload::Off, _)) => self.write(id, storage, packet),
+            Some((Offload::Header, _) | (_, true)) => {
+                self.merging.add_alone(id, storage, packet);
+                self.write_merged();
+            }
+            Some((offload, false)) => {
+                let udp = offload >= Offload::Udp;
+                self.merging.add(id, udp, storage, packet);
+                self.write_merged();
+            }
+        }
+    }
+
+    /// Writes what became of the packets that were added.
+    fn write_merged(&mut self) {
+        while let Some(outcome) = self.merging.next_outcome() {
+            match outcome {
+                Outcome::Write(id, storage, range) => self.write(id, storage, range),
+                Outcome::Copied(storage) => self.recycle(storage),
+            }
+        }
+    }
+
+    fn write(&mut self, id: SessionId, storage: Storage, range: Range<usize>) {
+        let tun = self
+            .sessions
+            .get(id.0 as usize)
+            .and_then(Option::as_deref)
+            .and_then(|entry| entry.tun.as_ref());
+        let refused = match tun {
+            Some((tun, token)) => self.uring.write(tun, storage, range, *token),
+            None => return self.drop_frame(storage, DropReason::NoInterface),
+        };
+        if let Err(storage) = refused {
+            self.drop_frame(storage, DropReason::TunWrite);
         }
     }
 

@@ -1,15 +1,24 @@
-//! From TUN to the network: packets are sealed into free frames, encrypted in one batch, and sent
-//! through AF_XDP, or through the raw socket while the peer's link-layer address is not known.
+//! From TUN to the network: what is read is cut to packets, these are sealed into free frames,
+//! encrypted in one batch, and sent through AF_XDP, or through the raw socket while the peer's
+//! link-layer address is not known.
+//!
+//! While the device takes no more, what was read waits, and nothing else is read: the kernel then
+//! queues before the interface, and tells whoever sends.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 
 use super::super::buffers::Storage;
+use super::super::tun::Offload;
+use super::super::uring::ReadBuffer;
 use super::{BURST, Worker, token};
 use crate::ids::SessionId;
 use crate::mppe::{Engine, Job, SessionKey};
+use crate::offload::segment::SuperPacket;
+use crate::session::Session;
 use crate::stats::DropReason;
 use crate::wire::{ethernet, ipv4};
 
@@ -78,43 +87,127 @@ pub(super) struct Outgoing {
     frames: ArrayVec<Sealed, BURST>,
     /// Frames in the TX ring that the device did not take yet.
     unsent: usize,
+    /// What was read and waits for free frames.
+    stalled: VecDeque<Stalled>,
 }
+
+/// What was read from an interface.
+#[derive(Debug)]
+struct Stalled {
+    token: u64,
+    bytes: ReadBuffer,
+    /// The first of its packets that is not sent yet.
+    next: usize,
+}
+
+/// There is no free frame: nothing was done, and it is worth trying again later.
+#[derive(Debug)]
+struct NoFrame;
 
 impl Outgoing {
     pub(super) fn waits_for_device(&self) -> bool {
-        self.unsent > 0
+        self.unsent > 0 || !self.stalled.is_empty()
     }
 }
 
 impl Worker {
-    /// A packet from the interface with this token.
-    pub(super) fn send_packet(&mut self, token: u64, packet: &[u8]) {
+    /// What was read from the interface with this token.
+    pub(super) fn send_read(&mut self, token: u64, bytes: ReadBuffer) {
         self.counters.tun_read += 1;
-        let id = token::session(token);
-        let current = self
-            .entry(id)
-            .and_then(|entry| entry.tun.as_ref())
-            .map(|(_, token)| *token);
-        if current != Some(token) {
-            return self.drops.count(DropReason::NoInterface);
+        let read = Stalled {
+            token,
+            bytes,
+            next: 0,
+        };
+        if !self.outgoing.stalled.is_empty() {
+            return self.outgoing.stalled.push_back(read);
         }
-        self.send(id, |session, engine, out| {
-            let sealed = session.seal(engine, packet, out)?;
-            Ok((sealed.len, sealed.encrypt))
-        });
+        if let Err(rest) = self.send_packets(read) {
+            self.outgoing.stalled.push_back(rest);
+        }
+    }
+
+    /// Goes on with what waits for free frames. True if there was something that could go.
+    pub(super) fn send_stalled(&mut self) -> bool {
+        let mut worked = false;
+        while let Some(read) = self.outgoing.stalled.pop_front() {
+            let before = read.next;
+            match self.send_packets(read) {
+                Ok(()) => worked = true,
+                Err(rest) => {
+                    worked |= rest.next > before;
+                    self.outgoing.stalled.push_front(rest);
+                    break;
+                }
+            }
+        }
+        worked
+    }
+
+    /// Sends the packets of what was read; gives back what there were no frames for.
+    fn send_packets(&mut self, mut read: Stalled) -> Result<(), Stalled> {
+        let id = token::session(read.token);
+        let current = self.entry(id).and_then(|entry| entry.tun.as_ref());
+        let offload = match current {
+            Some((tun, token)) if *token == read.token => tun.offload,
+            Some(_) | None => {
+                self.drops.count(DropReason::NoInterface);
+                return Ok(());
+            }
+        };
+        let sent = if offload == Offload::Off {
+            let packet = &read.bytes[..];
+            self.send(id, |session, engine, out| {
+                let sealed = session.seal(engine, packet, out)?;
+                Ok((sealed.len, sealed.encrypt))
+            })
+        } else {
+            self.send_super(id, &read.bytes, &mut read.next)
+        };
+        sent.map_err(|NoFrame| read)
+    }
+
+    /// Sends the packets that one of up to 64 KB stands for, from `next` on.
+    fn send_super(&mut self, id: SessionId, bytes: &[u8], next: &mut usize) -> Result<(), NoFrame> {
+        let mtu = self.entry(id).and_then(|entry| entry.session.mtu());
+        let mtu = mtu.unwrap_or_default();
+        let segments =
+            SuperPacket::parse(bytes).and_then(|packet| packet.segments(usize::from(mtu)));
+        let segments = match segments {
+            Ok(segments) => segments,
+            Err(reason) => {
+                self.drops.count(reason);
+                return Ok(());
+            }
+        };
+        while *next < segments.count() {
+            let segment = *next;
+            self.send(id, |session, engine, out| {
+                let len = segments.segment_len(segment);
+                let version = segments.version();
+                let sealed = session.seal_with(engine, version, len, out, |body| {
+                    segments.write_segment(segment, body);
+                })?;
+                Ok((sealed.len, sealed.encrypt))
+            })?;
+            *next += 1;
+        }
+        Ok(())
     }
 
     /// A PPP control frame.
     pub(super) fn send_control(&mut self, id: SessionId, protocol: u16, payload: &[u8]) {
-        self.send(id, |session, _, out| {
+        let sent = self.send(id, |session, _, out| {
             Ok((session.control(protocol, payload, out)?, None))
         });
+        self.count_unsent(sent);
     }
 
     pub(super) fn send_echo_reply(&mut self, id: SessionId, request: &[u8]) {
-        self.send(id, |session, _, out| {
+        let sent = self.send(id, |session, _, out| {
             Ok((session.echo_reply(request, out)?, None))
         });
+        self.count_unsent(sent);
     }
 
     /// Sends the acknowledgements that found no packet to travel with. Every delay is the same,
@@ -138,16 +231,25 @@ impl Worker {
             return;
         }
         self.counters.lone_acks += 1;
-        self.send(id, |session, _, out| {
+        let sent = self.send(id, |session, _, out| {
             Ok((session.lone_ack(out).ok_or(DropReason::TxFull)?, None))
         });
+        self.count_unsent(sent);
     }
 
-    /// Writes the outer headers around what `seal` writes, and queues the frame.
-    fn send<F>(&mut self, id: SessionId, seal: F)
+    /// What is not read from an interface cannot wait.
+    fn count_unsent(&mut self, sent: Result<(), NoFrame>) {
+        if sent.is_err() {
+            self.drops.count(DropReason::TxFull);
+        }
+    }
+
+    /// Writes the outer headers around what `seal` writes, and queues the frame; or counts why it
+    /// could not be.
+    fn send<F>(&mut self, id: SessionId, seal: F) -> Result<(), NoFrame>
     where
         F: FnOnce(
-            &mut crate::session::Session,
+            &mut Session,
             &mut crate::mppe::Portable,
             &mut [u8],
         ) -> Result<(usize, Option<(SessionKey, Range<usize>)>), DropReason>,
@@ -155,27 +257,16 @@ impl Worker {
         if self.outgoing.frames.is_full() {
             self.flush_transmit();
         }
+        let mut storage = self.take_frame(id)?;
         let Some(entry) = self
             .sessions
             .get_mut(id.0 as usize)
             .and_then(Option::as_deref_mut)
         else {
-            return self.drops.count(DropReason::UnknownCall);
+            self.drop_frame(storage, DropReason::UnknownCall);
+            return Ok(());
         };
         let link_layer = entry.link_layer.header(self.now);
-        let storage = match (&mut self.queue, link_layer) {
-            (Some(queue), Some(_)) => queue.take_tx().map(|frame| Storage::Umem {
-                frame,
-                home: self.id,
-            }),
-            _ => self.pool.take().map(|buffer| Storage::Heap {
-                buffer,
-                home: self.id,
-            }),
-        };
-        let Some(mut storage) = storage else {
-            return self.drops.count(DropReason::TxFull);
-        };
         let header = if matches!(storage, Storage::Umem { .. }) {
             link_layer
         } else {
@@ -189,10 +280,11 @@ impl Worker {
         let (len, encrypt) = match seal(&mut entry.session, &mut self.engine, &mut whole[gre..]) {
             Ok(sealed) => sealed,
             Err(reason) => {
-                self.drops.count(reason);
-                return self.recycle(storage);
+                self.drop_frame(storage, reason);
+                return Ok(());
             }
         };
+        self.keys.note(id, entry);
         let tunnel = entry.session.tunnel();
         let outer = ipv4::Repr {
             source: tunnel.ours,
@@ -213,6 +305,36 @@ impl Worker {
             destination: tunnel.peer,
             encrypt: encrypt.map(|(key, range)| (key, gre + range.start..gre + range.end)),
         });
+        Ok(())
+    }
+
+    /// Memory for a frame of the session: of the UMEM if its link-layer header is known.
+    fn take_frame(&mut self, id: SessionId) -> Result<Storage, NoFrame> {
+        let now = self.now;
+        let steered = self.queue.is_some()
+            && self
+                .entry(id)
+                .is_some_and(|entry| entry.link_layer.header(now).is_some());
+        if let Some(storage) = self.free_frame(steered) {
+            return Ok(storage);
+        }
+        // What is queued goes first; on a device that sends at once that makes room.
+        self.flush_transmit();
+        self.free_frame(steered).ok_or(NoFrame)
+    }
+
+    fn free_frame(&mut self, steered: bool) -> Option<Storage> {
+        let home = self.id;
+        match &mut self.queue {
+            Some(queue) if steered => {
+                let frame = queue.take_tx()?;
+                Some(Storage::Umem { frame, home })
+            }
+            Some(_) | None => {
+                let buffer = self.pool.take()?;
+                Some(Storage::Heap { buffer, home })
+            }
+        }
     }
 
     /// Encrypts what is queued in one batch and sends it.
@@ -257,6 +379,8 @@ impl Worker {
                     }
                     self.pool.put(buffer);
                 }
+                // Nobody seals into such a one.
+                Storage::Super { buffer, .. } => self.merging.put(buffer),
             }
         }
         let Some(queue) = &mut self.queue else { return };
