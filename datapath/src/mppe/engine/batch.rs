@@ -28,8 +28,8 @@ pub(super) type Key = [u8; 16];
 
 /// What an engine does its own way.
 pub(super) trait Kernels: Copy {
-    /// How many streams take turns; at most [`QUAD`].
-    const TURNS: usize;
+    /// Of how many streams a group is made, at most [`QUAD`].
+    const STREAMS: usize;
 
     /// Computes `GetNewKeyFromSHA` (RFC 3079 §3) of up to [`LANES`] chains.
     fn interim_keys(self, chains: &[&mut Chain], keys: &mut [Key]);
@@ -41,8 +41,8 @@ pub(super) trait Kernels: Copy {
     /// takes, then the others likewise.
     fn eight(self, keys: &[Key; LANES], data: &mut [&mut [u8]; LANES]);
 
-    /// Lets up to [`Self::TURNS`] streams take turns over data of one length.
-    fn take_turns(self, states: &mut [&mut State], data: &mut [&mut [u8]]);
+    /// Moves up to [`QUAD`] streams on, over data of one length.
+    fn stream(self, states: &mut [&mut State], data: &mut [&mut [u8]]);
 }
 
 /// [`super::Engine::step`]
@@ -87,7 +87,7 @@ pub(super) fn crypt_streams<K: Kernels>(kernels: K, jobs: &mut [StreamJob<'_>]) 
     for jobs in jobs.chunks_mut(SORTED) {
         let mut sorted: ArrayVec<_, SORTED> = jobs.iter_mut().collect();
         sorted.sort_unstable_by_key(|job| Reverse(job.data.len()));
-        for group in sorted.chunks_mut(K::TURNS) {
+        for group in sorted.chunks_mut(K::STREAMS) {
             let mut states = ArrayVec::<&mut State, QUAD>::new();
             let mut data = ArrayVec::new();
             for job in group {
@@ -120,13 +120,15 @@ fn encrypt_few<K: Kernels>(kernels: K, keys: &[Key], data: &mut [&mut [u8]]) {
     match data {
         [] => {}
         [one] => {
-            let [mut state] = schedule::<1>(first_chunk(keys));
-            kernels.take_turns(&mut [&mut state], &mut [one]);
+            let mut states = [State::NEW];
+            schedule(&mut states, first_chunk(keys));
+            kernels.stream(&mut states.each_mut(), &mut [one]);
         }
         [longer, shorter, ..] => {
-            let [mut one, mut two] = schedule::<2>(first_chunk(keys));
+            let mut states = [const { State::NEW }; 2];
+            schedule(&mut states, first_chunk(keys));
             let data = [&mut **longer, &mut **shorter].into_iter().collect();
-            run(kernels, &mut [&mut one, &mut two], data);
+            run(kernels, &mut states.each_mut(), data);
         }
     }
 }
@@ -141,7 +143,7 @@ fn run<K: Kernels>(kernels: K, states: &mut [&mut State], mut data: ArrayVec<&mu
             heads.push(head);
             *data = tail;
         }
-        kernels.take_turns(&mut states[..heads.len()], &mut heads);
+        kernels.stream(&mut states[..heads.len()], &mut heads);
         let left = data.iter().filter(|data| !data.is_empty()).count();
         data.truncate(left);
     }

@@ -51,7 +51,7 @@ impl Engine for Lanes {
 }
 
 impl Kernels for Lanes {
-    const TURNS: usize = QUAD;
+    const STREAMS: usize = QUAD;
 
     fn interim_keys(self, chains: &[&mut Chain], keys: &mut [Key]) {
         self.processor.interim_keys(chains, keys);
@@ -65,7 +65,7 @@ impl Kernels for Lanes {
         self.processor.eight(keys, data);
     }
 
-    fn take_turns(self, states: &mut [&mut State], data: &mut [&mut [u8]]) {
-        self.processor.take_turns(states, data);
+    fn stream(self, states: &mut [&mut State], data: &mut [&mut [u8]]) {
+        self.processor.stream(states, data);
     }
 }

@@ -4,7 +4,7 @@ use sha1::block_api::compress;
 use zeroize::optimization_barrier;
 
 use super::batch::{self, Kernels, Key, LANES, QUAD};
-use super::stream::{State, take_turns};
+use super::stream::State;
 use super::{Engine, Job, StreamJob};
 use crate::mppe::Chain;
 
@@ -30,7 +30,8 @@ impl Engine for Portable {
 }
 
 impl Kernels for Portable {
-    const TURNS: usize = 2;
+    /// Each stream alone: without vectors, turns gain no more than [`State::apply`] does.
+    const STREAMS: usize = 1;
 
     fn interim_keys(self, chains: &[&mut Chain], keys: &mut [Key]) {
         interim_keys(chains, keys);
@@ -52,14 +53,9 @@ impl Kernels for Portable {
         encrypt_quad::<LANES, QUAD>(&mut rows, &mut [e, f, g, h]);
     }
 
-    fn take_turns(self, states: &mut [&mut State], data: &mut [&mut [u8]]) {
-        match (states, data) {
-            ([a, b], [x, y]) => take_turns(&mut [a, b], &mut [x, y]),
-            (states, data) => {
-                for (state, data) in states.iter_mut().zip(data) {
-                    take_turns(&mut [state], &mut [data]);
-                }
-            }
+    fn stream(self, states: &mut [&mut State], data: &mut [&mut [u8]]) {
+        for (state, data) in states.iter_mut().zip(data) {
+            state.apply(data);
         }
     }
 }

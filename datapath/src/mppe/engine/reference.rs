@@ -3,7 +3,6 @@
 
 use rc4::{KeyInit, Rc4, StreamCipher};
 
-use super::stream::take_turns;
 use super::{Engine, Job, StreamJob};
 use crate::mppe::Chain;
 use crate::mppe::chain::interim_key;
@@ -33,7 +32,7 @@ impl Engine for Crates {
     /// The state of a stream is not the crate's, so these are as simple as they come, but not its.
     fn crypt_streams(&mut self, jobs: &mut [StreamJob<'_>]) {
         for job in jobs {
-            take_turns(&mut [&mut job.stream.state], &mut [&mut *job.data]);
+            job.stream.state.apply(job.data);
         }
     }
 }

@@ -1,17 +1,14 @@
 //! RC4 with a permutation of its own for each stream: for packets too few to share one, and for
 //! stateful mode, where each stream is at another place.
-//!
-//! Streams may take turns, byte by byte, so that none waits for its own memory.
 
-use std::array;
-use std::fmt;
+use std::{array, fmt};
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::batch::{Key, repeated};
 use crate::mppe::SessionKey;
 
-/// Bytes of keystream that are gathered in a register before they meet the data.
+/// Bytes of keystream that are gathered before they meet the data.
 const BLOCK: usize = 8;
 
 /// RC4 that goes on where it stopped, from packet to packet: one direction of a session in
@@ -25,8 +22,10 @@ impl Stream {
     /// A stream at its beginning.
     #[must_use]
     pub fn new(key: &SessionKey) -> Self {
-        let [state] = schedule(&[repeated(key)]);
-        Self { state }
+        let key = Zeroizing::new(repeated(key));
+        let mut stream = Self { state: State::NEW };
+        schedule(array::from_mut(&mut stream.state), array::from_ref(&*key));
+        stream
     }
 }
 
@@ -44,72 +43,79 @@ pub(super) struct State {
     pub(super) j: u8,
 }
 
-/// Makes the permutations of `N` keys.
-pub(super) fn schedule<const N: usize>(keys: &[Key; N]) -> [State; N] {
-    let mut states = [const {
-        State {
-            permutation: IDENTITY,
-            i: 0,
-            j: 0,
+impl State {
+    /// Before any key.
+    pub(super) const NEW: Self = Self {
+        permutation: IDENTITY,
+        i: 0,
+        j: 0,
+    };
+
+    /// Encrypts or decrypts what comes next.
+    pub(super) fn apply(&mut self, data: &mut [u8]) {
+        let permutation = &mut self.permutation;
+        let mut i = self.i.wrapping_add(1);
+        let mut j = self.j;
+        let mut moved = permutation[usize::from(i)];
+        let mut next = || {
+            j = j.wrapping_add(moved);
+            let other = permutation[usize::from(j)];
+            let sum = moved.wrapping_add(other);
+            // As in the key schedule: read before the swap.
+            let next = i.wrapping_add(1);
+            let after = permutation[usize::from(next)];
+            permutation[usize::from(j)] = moved;
+            permutation[usize::from(i)] = other;
+            if j != next {
+                moved = after;
+            }
+            i = next;
+            permutation[usize::from(sum)]
+        };
+        let (blocks, rest) = data.as_chunks_mut::<BLOCK>();
+        for block in blocks {
+            let mut keystream = [0; BLOCK];
+            keystream.fill_with(&mut next);
+            let sum = u64::from_ne_bytes(*block) ^ u64::from_ne_bytes(keystream);
+            *block = sum.to_ne_bytes();
         }
-    }; N];
+        for byte in rest {
+            *byte ^= next();
+        }
+        self.i = i.wrapping_sub(1);
+        self.j = j;
+    }
+}
+
+/// Makes the permutations of `N` keys out of [`State::NEW`].
+#[expect(
+    clippy::needless_range_loop,
+    reason = "an iterator over bytes of keys would hide that lanes go together"
+)]
+pub(super) fn schedule<const N: usize>(states: &mut [State; N], keys: &[Key; N]) {
     let mut j = [0_u8; N];
+    let mut moved = [0_u8; N];
     for start in (0..IDENTITY.len()).step_by(size_of::<Key>()) {
         for k in 0..size_of::<Key>() {
             for lane in 0..N {
                 let permutation = &mut states[lane].permutation;
-                let moved = permutation[start + k];
-                j[lane] = j[lane].wrapping_add(moved).wrapping_add(keys[lane][k]);
-                permutation[start + k] = permutation[usize::from(j[lane])];
-                permutation[usize::from(j[lane])] = moved;
+                let i = start + k;
+                let next = (i + 1) % IDENTITY.len();
+                j[lane] = j[lane]
+                    .wrapping_add(moved[lane])
+                    .wrapping_add(keys[lane][k]);
+                let at = usize::from(j[lane]);
+                // Read before the swap, and put right if the swap changed it: a processor, which
+                // does not know yet where the swap will write, would wait for that.
+                let after = permutation[next];
+                permutation[i] = permutation[at];
+                permutation[at] = moved[lane];
+                if at != next {
+                    moved[lane] = after;
+                }
             }
         }
     }
-    states
-}
-
-/// Lets `N` streams take turns over data of one length.
-///
-/// # Panics
-/// The lengths differ.
-pub(super) fn take_turns<const N: usize>(states: &mut [&mut State; N], data: &mut [&mut [u8]; N]) {
-    let mut at: [_; N] = array::from_fn(|lane| (states[lane].i, states[lane].j));
-    let len = data[0].len();
-    let whole = len - len % BLOCK;
-    for start in (0..whole).step_by(BLOCK) {
-        let mut keystream = [0_u64; N];
-        for k in 0..BLOCK {
-            for lane in 0..N {
-                let byte = next(&mut states[lane].permutation, &mut at[lane]);
-                keystream[lane] |= u64::from(byte) << (8 * k);
-            }
-        }
-        for lane in 0..N {
-            for (byte, key) in data[lane][start..start + BLOCK]
-                .iter_mut()
-                .zip(keystream[lane].to_le_bytes())
-            {
-                *byte ^= key;
-            }
-        }
-    }
-    for lane in 0..N {
-        for byte in &mut data[lane][whole..len] {
-            *byte ^= next(&mut states[lane].permutation, &mut at[lane]);
-        }
-        (states[lane].i, states[lane].j) = at[lane];
-    }
-}
-
-#[inline]
-fn next(permutation: &mut [u8; 256], (i, j): &mut (u8, u8)) -> u8 {
-    *i = i.wrapping_add(1);
-    let moved = permutation[usize::from(*i)];
-    *j = j.wrapping_add(moved);
-    let other = permutation[usize::from(*j)];
-    permutation[usize::from(*j)] = moved;
-    permutation[usize::from(*i)] = other;
-    permutation[usize::from(moved.wrapping_add(other))]
 }
 
 const IDENTITY: [u8; 256] = {

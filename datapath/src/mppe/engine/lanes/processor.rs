@@ -53,9 +53,9 @@ impl Processor {
         unsafe { rc4::eight(keys, data) }
     }
 
-    pub(super) fn take_turns(self, states: &mut [&mut State], data: &mut [&mut [u8]]) {
+    pub(super) fn stream(self, states: &mut [&mut State], data: &mut [&mut [u8]]) {
         // SAFETY: `detect` saw sse4.1.
-        unsafe { rc4::take_turns(states, data) }
+        unsafe { rc4::stream(states, data) }
     }
 }
 

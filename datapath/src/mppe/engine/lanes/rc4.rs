@@ -10,7 +10,7 @@ use std::array;
 
 use super::super::batch::{Key, LANES, QUAD};
 use super::super::portable::{combine, identity};
-use super::super::stream::{self, State};
+use super::super::stream::State;
 use super::processor::Index;
 
 /// Bytes of keystream that are gathered in a vector before they meet the data.
@@ -40,9 +40,9 @@ pub(super) fn eight(keys: &[Key; LANES], data: &mut [&mut [u8]; LANES]) {
     encrypt_quad::<LANES, QUAD>(&mut rows, &mut [e, f, g, h]);
 }
 
-/// [`super::Kernels::take_turns`]. Streams at one place, as those of new packets are, share `i`.
+/// [`super::Kernels::stream`]. Streams at one place, as those of new packets are, share `i`.
 #[target_feature(enable = "sse4.1")]
-pub(super) fn take_turns(states: &mut [&mut State], data: &mut [&mut [u8]]) {
+pub(super) fn stream(states: &mut [&mut State], data: &mut [&mut [u8]]) {
     let alike = states.windows(2).all(|pair| pair[0].i == pair[1].i);
     match (states, data, alike) {
         ([a, b, c, d], [w, x, y, z], _) => {
@@ -53,7 +53,7 @@ pub(super) fn take_turns(states: &mut [&mut State], data: &mut [&mut [u8]]) {
         ([a, b], [x, y], false) => turns::<2, false>(&mut [a, b], &mut [x, y]),
         (states, data, _) => {
             for (state, data) in states.iter_mut().zip(data) {
-                stream::take_turns(&mut [state], &mut [data]);
+                state.apply(data);
             }
         }
     }
@@ -197,7 +197,7 @@ fn turns<const N: usize, const ALIKE: bool>(
     for lane in 0..N {
         states[lane].i = states[lane].i.wrapping_add(whole.to_le_bytes()[0]);
         states[lane].j = j[lane];
-        stream::take_turns(&mut [&mut *states[lane]], &mut [&mut data[lane][whole..]]);
+        states[lane].apply(&mut data[lane][whole..]);
     }
 }
 
