@@ -5,6 +5,7 @@
 use clap::{Parser, Subcommand};
 
 mod crypto;
+mod timing;
 
 /// Measures Greyhound on this machine.
 #[derive(Debug, Parser)]

@@ -1,4 +1,4 @@
-//! MPPE (RFC 3078) with the keys of RFC 3079, in stateless mode.
+//! MPPE (RFC 3078) with the keys of RFC 3079.
 //!
 //! A [`Chain`] is one direction's session keys, an [`Engine`] computes them and applies RC4, many
 //! packets at a time, and a [`Receiver`] decides which key an arriving frame is for.
@@ -11,7 +11,7 @@ pub mod engine;
 pub mod receiver;
 
 pub use chain::{Chain, SessionKey};
-pub use engine::{Engine, Job, Portable};
+pub use engine::{AnyEngine, Crates, Engine, Job, Portable, Stream, StreamJob};
 pub use receiver::Receiver;
 
 /// How many bits of a session key are secret (RFC 3078 §2.1, the S, M and L bits).
