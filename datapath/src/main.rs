@@ -104,6 +104,7 @@ fn start(options: &Options) -> Result<(Manager, UnixStream)> {
         listener,
         signal,
     })?;
-    tracing::info!(%interface, io = %mode, ?cores, "moving frames");
+    let mppe = greyhound_datapath::mppe::engine::detect().name();
+    tracing::info!(%interface, io = %mode, ?cores, mppe, "moving frames");
     Ok(started)
 }
