@@ -1,12 +1,14 @@
 //! MPPE alone: for each packet a step of its key chain and RC4 over its payload, 32 sessions at a
 //! time, as in a worker's burst.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use greyhound_datapath::mppe::{Chain, Engine, Job, Portable, StartKey, Strength};
 use serde::Serialize;
+
+use crate::common::Common;
+use crate::rows::Rows;
 
 /// Bytes of payload: the smallest packets, small ones, the minimum of IPv4, full ones.
 const SIZES: [usize; 4] = [64, 256, 576, 1400];
@@ -16,14 +18,10 @@ const BATCH: usize = 32;
 const ROUNDS: u64 = 16;
 
 /// `greyhound-bench crypto`
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// How long to measure, all sizes together.
-    #[arg(long, default_value_t = 4)]
-    seconds: u64,
-    /// One JSON object a line, for programs.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// One line of the result.
@@ -36,25 +34,10 @@ struct Row {
     pps: f64,
 }
 
-pub(crate) fn run(options: &Options, mut out: impl Write) -> anyhow::Result<()> {
-    let time = Duration::from_secs(options.seconds.max(1)) / 4;
-    if !options.json {
-        writeln!(
-            out,
-            "{:<10} {:>6} {:>12} {:>12}",
-            "ENGINE", "SIZE", "NS/PACKET", "PACKETS/S"
-        )?;
-    }
+pub(crate) fn run(options: &Options, rows: &mut Rows) -> anyhow::Result<()> {
+    let time = options.common.time(4) / 4;
     for size in SIZES {
-        let row = measure(size, time);
-        if options.json {
-            writeln!(out, "{}", serde_json::to_string(&row)?)?;
-        } else {
-            let Row {
-                engine, ns, pps, ..
-            } = row;
-            writeln!(out, "{engine:<10} {size:>6} {ns:>12.0} {pps:>12.0}")?;
-        }
+        rows.push(&measure(size, time))?;
     }
     Ok(())
 }

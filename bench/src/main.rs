@@ -1,10 +1,23 @@
-//! `greyhound-bench`: what the parts of Greyhound cost on this machine.
+//! `greyhound-bench`: what Greyhound and its parts cost on this machine.
+//!
+//! Every benchmark puts its results into [`rows::Rows`] as it gets them. Speed is reported beside
+//! what it is to be compared with, measured in the same run: a figure alone tells about the machine.
 
 #![forbid(unsafe_code)]
 
+use std::io::stdout;
+
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::common::Common;
+use crate::machine::Machine;
+use crate::rows::Rows;
+
+mod common;
 mod crypto;
+mod machine;
+mod rows;
 
 /// Measures Greyhound on this machine.
 #[derive(Debug, Parser)]
@@ -20,8 +33,25 @@ enum Bench {
     Crypto(crypto::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Options::parse().bench {
-        Bench::Crypto(options) => crypto::run(&options, std::io::stdout().lock()),
+impl Bench {
+    fn common(&self) -> &Common {
+        match self {
+            Self::Crypto(options) => &options.common,
+        }
     }
+
+    fn run(&self, rows: &mut Rows) -> Result<()> {
+        match self {
+            Self::Crypto(options) => crypto::run(options, rows),
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let Options { bench } = Options::parse();
+    let common = bench.common();
+    let mut rows = Rows::new(common.json, stdout());
+    rows.push(&Machine::read())?;
+    bench.run(&mut rows)?;
+    Ok(())
 }
