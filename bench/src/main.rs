@@ -14,10 +14,14 @@ use crate::common::Common;
 use crate::machine::Machine;
 use crate::rows::Rows;
 
+mod against;
 mod common;
+mod cpu;
 mod crypto;
 mod machine;
+mod pps;
 mod rows;
+mod tcp;
 
 /// Measures Greyhound on this machine.
 #[derive(Debug, Parser)]
@@ -31,18 +35,26 @@ struct Options {
 enum Bench {
     /// What MPPE costs for a packet: its key and its payload, in batches as a worker forms them.
     Crypto(crypto::Options),
+    /// Bulk TCP from client to server through the whole tunnel, in two namespaces.
+    Tcp(tcp::Options),
+    /// Small packets from client to server through the whole tunnel, in two namespaces.
+    Pps(pps::Options),
 }
 
 impl Bench {
     fn common(&self) -> &Common {
         match self {
             Self::Crypto(options) => &options.common,
+            Self::Tcp(options) => &options.common,
+            Self::Pps(options) => &options.common,
         }
     }
 
     fn run(&self, rows: &mut Rows) -> Result<()> {
         match self {
             Self::Crypto(options) => crypto::run(options, rows),
+            Self::Tcp(options) => tcp::run(options, rows),
+            Self::Pps(options) => pps::run(options, rows),
         }
     }
 }
