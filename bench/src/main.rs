@@ -15,11 +15,13 @@ use crate::machine::Machine;
 use crate::rows::Rows;
 
 mod against;
+mod all;
 mod common;
 mod cpu;
 mod crypto;
 mod machine;
 mod pps;
+mod report;
 mod rows;
 mod tcp;
 
@@ -33,6 +35,8 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// All of them, and whether their figures are what they have to be.
+    All(all::Options),
     /// What MPPE costs for a packet: its key and its payload, in batches as a worker forms them.
     Crypto(crypto::Options),
     /// Bulk TCP from client to server through the whole tunnel, in two namespaces.
@@ -44,6 +48,7 @@ enum Bench {
 impl Bench {
     fn common(&self) -> &Common {
         match self {
+            Self::All(options) => &options.common,
             Self::Crypto(options) => &options.common,
             Self::Tcp(options) => &options.common,
             Self::Pps(options) => &options.common,
@@ -52,6 +57,7 @@ impl Bench {
 
     fn run(&self, rows: &mut Rows) -> Result<()> {
         match self {
+            Self::All(options) => all::run(options, rows),
             Self::Crypto(options) => crypto::run(options, rows),
             Self::Tcp(options) => tcp::run(options, rows),
             Self::Pps(options) => pps::run(options, rows),
@@ -64,6 +70,10 @@ fn main() -> Result<()> {
     let common = bench.common();
     let mut rows = Rows::new(common.json, stdout());
     rows.push(&Machine::read())?;
-    bench.run(&mut rows)?;
-    Ok(())
+    let measured = bench.run(&mut rows);
+    if let Some(path) = &common.report {
+        // What was measured until something failed is worth a page, too.
+        report::write(path, rows.all())?;
+    }
+    measured
 }

@@ -20,7 +20,7 @@ use nix::sys::socket::sockopt::{RcvBufForce, UdpGroSegment, UdpGsoSegment};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg, setsockopt};
 use serde::Serialize;
 
-use crate::against::{Contender, Direction, Leg, Other, Track, median, take_turns};
+use crate::against::{Contender, Direction, Leg, Other, TURN, Track, median, take_turns};
 use crate::common::Common;
 use crate::cpu::Snapshot;
 use crate::rows::Rows;
@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let mut contenders = vec![Contender::Greyhound { offload: true }];
     contenders.extend(options.against.iter().map(|&other| Contender::Other(other)));
     let directions = &options.direction;
-    let window = options.window(contenders.len() * directions.len() * OFFERS.len());
+    let window = options.window(contenders.len(), directions.len() * OFFERS.len());
     let track = Track::lay(&options.common.cores)?;
 
     // By contender, by direction: each round's best.
@@ -140,10 +140,13 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
 }
 
 impl Options {
-    fn window(&self, measurements: usize) -> Duration {
-        let measurements = u32::try_from(measurements * ROUNDS).unwrap_or(u32::MAX);
-        let each = self.common.time(DEFAULT_SECONDS) / measurements.max(1);
-        each.saturating_sub(WARM_UP).max(SHORTEST)
+    /// How long one measurement is, so that all rounds together take the time that was asked for.
+    fn window(&self, contenders: usize, cases: usize) -> Duration {
+        let turns = u32::try_from(contenders * ROUNDS).unwrap_or(u32::MAX);
+        let cases = u32::try_from(cases).unwrap_or(u32::MAX);
+        let turn = self.common.time(DEFAULT_SECONDS) / turns.max(1);
+        let each = turn.saturating_sub(TURN) / cases.max(1);
+        each.saturating_sub(WARM_UP + SILENCE * 3).max(SHORTEST)
     }
 }
 

@@ -69,7 +69,6 @@ impl Rows {
         Ok(())
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the report"))]
     /// Every row so far, in order.
     pub(crate) fn all(&self) -> &[Row] {
         &self.all

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use greyhound_tests::bulk::Bulk;
 use serde::Serialize;
 
-use crate::against::{Contender, Direction, Other, Track, Tunnel, median, take_turns};
+use crate::against::{Contender, Direction, Other, TURN, Track, Tunnel, median, take_turns};
 use crate::common::Common;
 use crate::cpu::{self, Snapshot};
 use crate::rows::Rows;
@@ -100,7 +100,7 @@ type Samples = Vec<Vec<Vec<Sample>>>;
 pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let contenders = options.contenders();
     let cases = options.cases();
-    let window = options.window(contenders.len() * cases.len());
+    let window = options.window(contenders.len(), cases.len());
     let track = Track::lay(&options.common.cores)?;
 
     let mut samples: Samples = vec![vec![Vec::new(); cases.len()]; contenders.len()];
@@ -158,10 +158,12 @@ impl Options {
     }
 
     /// How long one measurement is, so that all rounds together take the time that was asked for.
-    fn window(&self, measurements: usize) -> Duration {
-        let measurements = u32::try_from(measurements * ROUNDS).unwrap_or(u32::MAX);
-        let each = self.common.time(DEFAULT_SECONDS) / measurements.max(1);
-        each.saturating_sub(WARM_UP).max(SHORTEST)
+    fn window(&self, contenders: usize, cases: usize) -> Duration {
+        let turns = u32::try_from(contenders * ROUNDS).unwrap_or(u32::MAX);
+        let cases = u32::try_from(cases).unwrap_or(u32::MAX);
+        let turn = self.common.time(DEFAULT_SECONDS) / turns.max(1);
+        let each = turn.saturating_sub(TURN) / cases.max(1);
+        each.saturating_sub(WARM_UP + COOL_DOWN).max(SHORTEST)
     }
 }
 
@@ -261,6 +263,9 @@ const DEFAULT_SECONDS: u64 = 60;
 
 /// Until TCP has found its pace.
 const WARM_UP: Duration = Duration::from_millis(500);
+
+/// Until the streams have ended.
+const COOL_DOWN: Duration = Duration::from_millis(100);
 
 /// The ticks of /proc/stat are a hundredth of a second.
 const SHORTEST: Duration = Duration::from_millis(300);

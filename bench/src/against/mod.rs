@@ -298,6 +298,9 @@ impl Drop for Program {
     }
 }
 
+/// What a turn takes beside measuring, about: to start, to connect, to end.
+pub(crate) const TURN: Duration = Duration::from_millis(1500);
+
 /// Long enough for any of them to start or to end.
 const START: Duration = Duration::from_secs(15);
 
