@@ -2,20 +2,20 @@
 //! packets of as many sessions, as in a worker's burst. Every engine is measured in the same run,
 //! for only ratios mean something on a machine with other work.
 
-use std::fmt;
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use clap::Args;
-use greyhound_datapath::mppe::engine::{self, Want, make_ready};
+use greyhound_datapath::mppe::engine;
 use greyhound_datapath::mppe::{
     Chain, Crates, Engine, Job, Parameters, Portable, Receiver, StartKey, Strength,
 };
 use greyhound_datapath::wire::{Coherency, SeqNum};
 use serde::Serialize;
 
+use crate::common::Common;
+use crate::rows::Rows;
 use crate::timing::{self, Cost};
 
 #[cfg(feature = "openssl")]
@@ -42,15 +42,8 @@ const BURST: usize = 44;
 /// `greyhound-bench crypto`
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// How long to measure, all together.
-    #[arg(long, default_value_t = 4)]
-    seconds: u64,
-    /// The cores to use; one thread measures, on the first of them.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    cores: Vec<usize>,
-    /// One JSON object a line, for programs.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
     /// Measure a single packet, and bursts of one session and of many, instead.
     #[arg(long, conflicts_with = "forged")]
     batch: bool,
@@ -59,22 +52,18 @@ pub(crate) struct Options {
     forged: bool,
 }
 
-pub(crate) fn run(options: &Options, out: impl Write) -> anyhow::Result<()> {
-    if let Some(&id) = options.cores.first() {
+pub(crate) fn run(options: &Options, rows: &mut Rows) -> anyhow::Result<()> {
+    if let Some(&id) = options.common.cores.first() {
         let pinned = core_affinity::set_for_current(core_affinity::CoreId { id });
         anyhow::ensure!(pinned, "core {id} is not to be had");
     }
-    let time = Duration::from_secs(options.seconds.max(1));
-    let mut table = Table {
-        json: options.json,
-        out,
-    };
+    let time = options.common.time(4);
     if options.forged {
-        forged(time, &mut table)
+        forged(time, rows)
     } else if options.batch {
-        bursts(time, &mut table)
+        bursts(time, rows)
     } else {
-        sizes(time, &mut table)
+        sizes(time, rows)
     }
 }
 
@@ -89,8 +78,8 @@ struct Row {
     ratio_to_crates: f64,
 }
 
-fn sizes(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
-    let engines = engines()?;
+fn sizes(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
+    let engines = engines(rows)?;
     let mut cases = Vec::new();
     for size in SIZES {
         for &(name, new) in &engines {
@@ -98,7 +87,6 @@ fn sizes(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
         }
     }
     let costs = measure(cases.iter_mut().map(|(_, _, burst)| burst), time);
-    table.head("ENGINE        SIZE CYCLES/PACKET    PACKETS/S   X CRATES")?;
     let per_packet = |index: usize| {
         let packets = cases[index].2.packets() as f64;
         (costs[index].cycles / packets, costs[index].ns / packets)
@@ -115,17 +103,7 @@ fn sizes(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
             pps: 1e9 / ns,
             ratio_to_crates: per_packet(of_size + crates.unwrap_or(0)).0 / cycles,
         };
-        let Row {
-            pps,
-            ratio_to_crates,
-            ..
-        } = row;
-        table.line(&row, |out| {
-            writeln!(
-                out,
-                "{name:<9} {size:>8} {cycles:>13.0} {pps:>12.0} {ratio_to_crates:>10.2}"
-            )
-        })?;
+        rows.push(&row)?;
     }
     Ok(())
 }
@@ -144,18 +122,17 @@ struct BurstRow {
 
 /// What a burst costs that is small, or whose packets belong to one session, so that their keys
 /// can only be made one after the other.
-fn bursts(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
+fn bursts(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
     let mut cases = Vec::new();
     for size in [64, 1400] {
         for (packets, sessions) in [(1, 1), (BURST, BURST), (BURST, 4), (BURST, 1)] {
-            for &(name, new) in &engines()? {
+            for &(name, new) in &engines(rows)? {
                 let burst = Burst::new(new()?, &vec![size; packets], sessions);
                 cases.push((name, size, sessions, burst));
             }
         }
     }
     let costs = measure(cases.iter_mut().map(|(_, _, _, burst)| burst), time);
-    table.head("ENGINE        SIZE  PACKETS SESSIONS CYCLES/PACKET    PACKETS/S")?;
     for ((engine, size, sessions, burst), cost) in cases.iter().zip(costs) {
         let packets = burst.packets();
         let cycles = cost.cycles / packets as f64;
@@ -169,12 +146,7 @@ fn bursts(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
             cycles,
             pps,
         };
-        table.line(&row, |out| {
-            writeln!(
-                out,
-                "{engine:<9} {size:>8} {packets:>8} {sessions:>8} {cycles:>13.0} {pps:>12.0}"
-            )
-        })?;
+        rows.push(&row)?;
     }
     Ok(())
 }
@@ -191,8 +163,8 @@ struct ForgedRow {
 }
 
 /// What it costs to look for the keys of frames that say they are far ahead, in one session.
-fn forged(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
-    let engines = engines()?;
+fn forged(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
+    let engines = engines(rows)?;
     let mut worst = vec![[f64::INFINITY; 2]; engines.len()];
     let end = timing::now() + time;
     loop {
@@ -206,7 +178,6 @@ fn forged(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
             break;
         }
     }
-    table.head("ENGINE    US/WORST PACKET    US/100 MS")?;
     for ((engine, _), [packet, period]) in engines.iter().zip(worst) {
         let row = ForgedRow {
             bench: "forged",
@@ -214,10 +185,7 @@ fn forged(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
             ns_worst_packet: packet,
             ns_per_100ms: period,
         };
-        let [packet, period] = [packet / 1e3, period / 1e3];
-        table.line(&row, |out| {
-            writeln!(out, "{engine:<9} {packet:>15.0} {period:>12.0}")
-        })?;
+        rows.push(&row)?;
     }
     Ok(())
 }
@@ -260,7 +228,7 @@ const CRATES: &str = "crates";
 type New = fn() -> anyhow::Result<Box<dyn Engine>>;
 
 /// The engines that this build and this machine have, by name.
-fn engines() -> anyhow::Result<Vec<(&'static str, New)>> {
+fn engines(rows: &mut Rows) -> anyhow::Result<Vec<(&'static str, New)>> {
     let mut engines: Vec<(&'static str, New)> = Vec::new();
     let best = engine::detect();
     if best.name() != PORTABLE {
@@ -271,10 +239,10 @@ fn engines() -> anyhow::Result<Vec<(&'static str, New)>> {
     #[cfg(feature = "openssl")]
     match openssl::Openssl::load() {
         Ok(_) => engines.push(("openssl", || Ok(Box::new(openssl::Openssl::load()?)))),
-        Err(error) => writeln!(io::stderr(), "no openssl: {error}")?,
+        Err(error) => rows.note(&format!("no openssl: {error}"))?,
     }
     #[cfg(not(feature = "openssl"))]
-    writeln!(io::stderr(), "no openssl: not built with the feature")?;
+    rows.note("no openssl: not built with the feature")?;
     Ok(engines)
 }
 
@@ -292,15 +260,6 @@ impl Serialize for Size {
         match self {
             Self::Bytes(bytes) => bytes.serialize(serializer),
             Self::Imix => "imix".serialize(serializer),
-        }
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(bytes) => bytes.fmt(f),
-            Self::Imix => f.pad("imix"),
         }
     }
 }
@@ -344,14 +303,10 @@ impl Burst {
     /// Makes the keys and encrypts, as a worker does it.
     fn run(&mut self) {
         let sessions = self.chains.len();
-        let each = (self.packets.len() / sessions) as u64;
-        let mut wants: ArrayVec<_, BURST> = self
-            .chains
-            .iter_mut()
-            .map(|chain| Want { chain, ready: each })
-            .collect();
-        make_ready(self.engine.as_mut(), &mut wants);
-        drop(wants);
+        for _ in 0..self.packets.len() / sessions {
+            let mut wave: ArrayVec<_, BURST> = self.chains.iter_mut().collect();
+            self.engine.step(&mut wave);
+        }
         let mut jobs = ArrayVec::<_, BURST>::new();
         for (number, data) in self.packets.iter_mut().enumerate() {
             let chain = &mut self.chains[number % sessions];
@@ -371,36 +326,10 @@ fn measure<'a>(bursts: impl Iterator<Item = &'a mut Burst>, time: Duration) -> V
     timing::measure(&mut work, time)
 }
 
-/// Lines for people or for programs.
-struct Table<W> {
-    json: bool,
-    out: W,
-}
-
-impl<W: Write> Table<W> {
-    fn head(&mut self, text: &str) -> io::Result<()> {
-        if self.json {
-            return Ok(());
-        }
-        writeln!(self.out, "{text}")
-    }
-
-    fn line(
-        &mut self,
-        row: &impl Serialize,
-        text: impl FnOnce(&mut W) -> io::Result<()>,
-    ) -> anyhow::Result<()> {
-        if self.json {
-            writeln!(self.out, "{}", serde_json::to_string(row)?)?;
-        } else {
-            text(&mut self.out)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]
@@ -426,18 +355,19 @@ mod tests {
     fn each_engine_has_a_row_for_each_size() {
         for (batch, forged) in [(false, false), (true, false), (false, true)] {
             let options = Options {
-                seconds: 1,
-                cores: Vec::new(),
-                json: true,
+                common: Common {
+                    seconds: Some(1),
+                    ..Common::default()
+                },
                 batch,
                 forged,
             };
-            let mut out = Vec::new();
+            let mut rows = Rows::new(true, io::sink());
 
-            run(&options, &mut out).unwrap();
+            run(&options, &mut rows).unwrap();
 
-            let engines = engines().unwrap().len();
-            let rows = String::from_utf8(out).unwrap().lines().count();
+            let engines = engines(&mut rows).unwrap().len();
+            let rows = rows.all().len();
             assert_eq!(rows % engines, 0);
             assert!(rows > 0);
         }

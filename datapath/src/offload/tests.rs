@@ -568,10 +568,10 @@ fn what_cannot_be_merged_is_not_looked_at_twice() {
     assert!(with(&tcp, 7, 1), "another fragment");
     assert!(with(&tcp, 9, 1), "ICMP");
     assert!(with(&udp, 25, 11), "a datagram shorter than its packet");
-    let mut unsummed = udp.clone();
+    let mut unsummed = udp;
     unsummed[26..28].fill(0);
     assert!(Candidate::examine(&unsummed).is_none(), "no checksum");
-    let mut padded = tcp.clone();
+    let mut padded = tcp;
     padded.push(0);
     assert!(
         Candidate::examine(&padded).is_none(),
