@@ -2,7 +2,6 @@
 //! packets of as many sessions, as in a worker's burst. Every engine is measured in the same run,
 //! for only ratios mean something on a machine with other work.
 
-use std::fmt;
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -16,6 +15,8 @@ use greyhound_datapath::mppe::{
 use greyhound_datapath::wire::{Coherency, SeqNum};
 use serde::Serialize;
 
+use crate::common::Common;
+use crate::rows::Rows;
 use crate::timing::{self, Cost};
 
 #[cfg(feature = "openssl")]
@@ -42,15 +43,8 @@ const BURST: usize = 44;
 /// `greyhound-bench crypto`
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// How long to measure, all together.
-    #[arg(long, default_value_t = 4)]
-    seconds: u64,
-    /// The cores to use; one thread measures, on the first of them.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    cores: Vec<usize>,
-    /// One JSON object a line, for programs.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
     /// Measure a single packet, and bursts of one session and of many, instead.
     #[arg(long, conflicts_with = "forged")]
     batch: bool,
@@ -59,22 +53,19 @@ pub(crate) struct Options {
     forged: bool,
 }
 
-pub(crate) fn run(options: &Options, out: impl Write) -> anyhow::Result<()> {
-    if let Some(&id) = options.cores.first() {
+pub(crate) fn run(options: &Options, rows: &mut Rows) -> anyhow::Result<()> {
+    let common = &options.common;
+    if let Some(&id) = common.cores.first() {
         let pinned = core_affinity::set_for_current(core_affinity::CoreId { id });
         anyhow::ensure!(pinned, "core {id} is not to be had");
     }
-    let time = Duration::from_secs(options.seconds.max(1));
-    let mut table = Table {
-        json: options.json,
-        out,
-    };
+    let time = common.time(4);
     if options.forged {
-        forged(time, &mut table)
+        forged(time, rows)
     } else if options.batch {
-        bursts(time, &mut table)
+        bursts(time, rows)
     } else {
-        sizes(time, &mut table)
+        sizes(time, rows)
     }
 }
 
@@ -89,7 +80,7 @@ struct Row {
     ratio_to_crates: f64,
 }
 
-fn sizes(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
+fn sizes(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
     let engines = engines()?;
     let mut cases = Vec::new();
     for size in SIZES {
@@ -98,7 +89,6 @@ fn sizes(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
         }
     }
     let costs = measure(cases.iter_mut().map(|(_, _, burst)| burst), time);
-    table.head("ENGINE        SIZE CYCLES/PACKET    PACKETS/S   X CRATES")?;
     let per_packet = |index: usize| {
         let packets = cases[index].2.packets() as f64;
         (costs[index].cycles / packets, costs[index].ns / packets)
@@ -115,17 +105,7 @@ fn sizes(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
             pps: 1e9 / ns,
             ratio_to_crates: per_packet(of_size + crates.unwrap_or(0)).0 / cycles,
         };
-        let Row {
-            pps,
-            ratio_to_crates,
-            ..
-        } = row;
-        table.line(&row, |out| {
-            writeln!(
-                out,
-                "{name:<9} {size:>8} {cycles:>13.0} {pps:>12.0} {ratio_to_crates:>10.2}"
-            )
-        })?;
+        rows.push(&row)?;
     }
     Ok(())
 }
@@ -144,7 +124,7 @@ struct BurstRow {
 
 /// What a burst costs that is small, or whose packets belong to one session, so that their keys
 /// can only be made one after the other.
-fn bursts(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
+fn bursts(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
     let mut cases = Vec::new();
     for size in [64, 1400] {
         for (packets, sessions) in [(1, 1), (BURST, BURST), (BURST, 4), (BURST, 1)] {
@@ -155,7 +135,6 @@ fn bursts(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
         }
     }
     let costs = measure(cases.iter_mut().map(|(_, _, _, burst)| burst), time);
-    table.head("ENGINE        SIZE  PACKETS SESSIONS CYCLES/PACKET    PACKETS/S")?;
     for ((engine, size, sessions, burst), cost) in cases.iter().zip(costs) {
         let packets = burst.packets();
         let cycles = cost.cycles / packets as f64;
@@ -169,12 +148,7 @@ fn bursts(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
             cycles,
             pps,
         };
-        table.line(&row, |out| {
-            writeln!(
-                out,
-                "{engine:<9} {size:>8} {packets:>8} {sessions:>8} {cycles:>13.0} {pps:>12.0}"
-            )
-        })?;
+        rows.push(&row)?;
     }
     Ok(())
 }
@@ -191,7 +165,7 @@ struct ForgedRow {
 }
 
 /// What it costs to look for the keys of frames that say they are far ahead, in one session.
-fn forged(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
+fn forged(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
     let engines = engines()?;
     let mut worst = vec![[f64::INFINITY; 2]; engines.len()];
     let end = timing::now() + time;
@@ -206,7 +180,6 @@ fn forged(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
             break;
         }
     }
-    table.head("ENGINE    US/WORST PACKET    US/100 MS")?;
     for ((engine, _), [packet, period]) in engines.iter().zip(worst) {
         let row = ForgedRow {
             bench: "forged",
@@ -214,10 +187,7 @@ fn forged(time: Duration, table: &mut Table<impl Write>) -> anyhow::Result<()> {
             ns_worst_packet: packet,
             ns_per_100ms: period,
         };
-        let [packet, period] = [packet / 1e3, period / 1e3];
-        table.line(&row, |out| {
-            writeln!(out, "{engine:<9} {packet:>15.0} {period:>12.0}")
-        })?;
+        rows.push(&row)?;
     }
     Ok(())
 }
@@ -296,15 +266,6 @@ impl Serialize for Size {
     }
 }
 
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(bytes) => bytes.fmt(f),
-            Self::Imix => f.pad("imix"),
-        }
-    }
-}
-
 /// Packets that come again and again, each time with the next keys of their sessions.
 struct Burst {
     engine: Box<dyn Engine>,
@@ -371,34 +332,6 @@ fn measure<'a>(bursts: impl Iterator<Item = &'a mut Burst>, time: Duration) -> V
     timing::measure(&mut work, time)
 }
 
-/// Lines for people or for programs.
-struct Table<W> {
-    json: bool,
-    out: W,
-}
-
-impl<W: Write> Table<W> {
-    fn head(&mut self, text: &str) -> io::Result<()> {
-        if self.json {
-            return Ok(());
-        }
-        writeln!(self.out, "{text}")
-    }
-
-    fn line(
-        &mut self,
-        row: &impl Serialize,
-        text: impl FnOnce(&mut W) -> io::Result<()>,
-    ) -> anyhow::Result<()> {
-        if self.json {
-            writeln!(self.out, "{}", serde_json::to_string(row)?)?;
-        } else {
-            text(&mut self.out)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,19 +358,21 @@ mod tests {
     #[test]
     fn each_engine_has_a_row_for_each_size() {
         for (batch, forged) in [(false, false), (true, false), (false, true)] {
+            let common = Common {
+                seconds: Some(1),
+                ..Common::default()
+            };
             let options = Options {
-                seconds: 1,
-                cores: Vec::new(),
-                json: true,
+                common,
                 batch,
                 forged,
             };
-            let mut out = Vec::new();
+            let mut rows = Rows::new(true, io::sink());
 
-            run(&options, &mut out).unwrap();
+            run(&options, &mut rows).unwrap();
 
             let engines = engines().unwrap().len();
-            let rows = String::from_utf8(out).unwrap().lines().count();
+            let rows = rows.all().len();
             assert_eq!(rows % engines, 0);
             assert!(rows > 0);
         }

@@ -1,10 +1,29 @@
-//! `greyhound-bench`: what the parts of Greyhound cost on this machine.
+//! `greyhound-bench`: what Greyhound and its parts cost on this machine.
+//!
+//! Every benchmark puts its results into [`rows::Rows`] as it gets them. Speed is reported beside
+//! what it is to be compared with, measured in the same run: a figure alone tells about the machine.
 
 #![forbid(unsafe_code)]
 
+use std::io::stdout;
+
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::common::Common;
+use crate::machine::Machine;
+use crate::rows::Rows;
+
+mod against;
+mod all;
+mod common;
+mod cpu;
 mod crypto;
+mod machine;
+mod pps;
+mod report;
+mod rows;
+mod tcp;
 mod timing;
 
 /// Measures Greyhound on this machine.
@@ -17,12 +36,45 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// All of them, and whether their figures are what they have to be.
+    All(all::Options),
     /// What MPPE costs for a packet: its key and its payload, in batches as a worker forms them.
     Crypto(crypto::Options),
+    /// Bulk TCP from client to server through the whole tunnel, in two namespaces.
+    Tcp(tcp::Options),
+    /// Small packets from client to server through the whole tunnel, in two namespaces.
+    Pps(pps::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Options::parse().bench {
-        Bench::Crypto(options) => crypto::run(&options, std::io::stdout().lock()),
+impl Bench {
+    fn common(&self) -> &Common {
+        match self {
+            Self::All(options) => &options.common,
+            Self::Crypto(options) => &options.common,
+            Self::Tcp(options) => &options.common,
+            Self::Pps(options) => &options.common,
+        }
     }
+
+    fn run(&self, rows: &mut Rows) -> Result<()> {
+        match self {
+            Self::All(options) => all::run(options, rows),
+            Self::Crypto(options) => crypto::run(options, rows),
+            Self::Tcp(options) => tcp::run(options, rows),
+            Self::Pps(options) => pps::run(options, rows),
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let Options { bench } = Options::parse();
+    let common = bench.common();
+    let mut rows = Rows::new(common.json, stdout());
+    rows.push(&Machine::read())?;
+    let measured = bench.run(&mut rows);
+    if let Some(path) = &common.report {
+        // What was measured until something failed is worth a page, too.
+        report::write(path, rows.all())?;
+    }
+    measured
 }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bpf;
+pub mod bulk;
 pub mod console;
 pub mod demo;
 pub mod guest;

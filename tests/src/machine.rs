@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::console::Client;
 use crate::namespace::{Lan, Namespace};
 use crate::process::{Greyhound, Up};
-use crate::wait::{wait_for, wait_until};
+use crate::wait::wait_until;
 
 /// A machine of the laboratory.
 #[derive(Debug)]
@@ -50,14 +50,7 @@ impl Machine {
     /// # Errors
     /// They are not within `patience`; the message has its log.
     pub fn wait_for_clients(&self, count: usize, patience: Duration) -> Result<Vec<Client>> {
-        let console = self.greyhound.console()?;
-        let connected = || {
-            let mut clients = console.clients().ok()?;
-            clients.retain(|client| client.running);
-            (clients.len() == count).then_some(clients)
-        };
-        let what = format!("{count} clients are connected");
-        wait_for(&what, patience, connected).with_context(|| self.greyhound.log())
+        self.greyhound.wait_for_clients(count, patience)
     }
 
     /// Waits until its server has this many sessions.

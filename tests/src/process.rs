@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::console::Console;
+use crate::console::{Client, Console};
 use crate::namespace::Namespace;
 use crate::scratch::Scratch;
 use crate::wait::{wait_for, wait_until};
@@ -163,6 +163,21 @@ impl Greyhound {
     /// The program is missing.
     pub fn console(&self) -> Result<Console> {
         Ok(Console::new(program("greyhound")?, self.folder.file(RUN)))
+    }
+
+    /// Waits until this many of its clients are connected, and returns them.
+    ///
+    /// # Errors
+    /// They are not within `patience`; the message has its log.
+    pub fn wait_for_clients(&self, count: usize, patience: Duration) -> Result<Vec<Client>> {
+        let console = self.console()?;
+        let connected = || {
+            let mut clients = console.clients().ok()?;
+            clients.retain(|client| client.running);
+            (clients.len() == count).then_some(clients)
+        };
+        let what = format!("{count} clients are connected");
+        wait_for(&what, patience, connected).with_context(|| self.log())
     }
 
     /// The process that was started, which watches the others.

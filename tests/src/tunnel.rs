@@ -98,6 +98,9 @@ pub const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 /// The concentrator's address inside the tunnel.
 pub const INNER_SERVER: &str = "10.0.0.1";
 
+/// The client's address inside the tunnel.
+pub const INNER_CLIENT: &str = "10.0.0.5";
+
 /// A concentrator with one user.
 pub const SERVER_CONFIG: &str = "\
 /ppp profile
@@ -109,7 +112,7 @@ add name=User1 password=StrongPass-1 profile=test remote-address=10.0.0.5 servic
 ";
 
 /// Its client.
-const CLIENT_CONFIG: &str = "\
+pub const CLIENT_CONFIG: &str = "\
 /interface pptp-client
 add name=pptp-out1 connect-to=192.0.2.1 user=User1 password=StrongPass-1 disabled=no
 ";

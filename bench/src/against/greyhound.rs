@@ -1,0 +1,69 @@
+//! The product at both ends.
+
+use anyhow::{Context, Result};
+use greyhound_tests::machine::UPLINK;
+use greyhound_tests::process::{Greyhound, Up};
+use greyhound_tests::tunnel::{CLIENT_CONFIG, INNER_CLIENT, INNER_SERVER, SERVER_CONFIG};
+
+use super::{Ends, START, Track, Tunnel};
+
+/// A concentrator and its client.
+#[derive(Debug)]
+pub(super) struct Pair {
+    // Dropped in this order: the client hangs up while the server is there.
+    client: Greyhound,
+    server: Greyhound,
+    ends: Ends,
+}
+
+impl Pair {
+    pub(super) fn start(track: &Track, offload: bool) -> Result<Self> {
+        let mut arguments = Vec::new();
+        if !offload {
+            arguments.push("--no-offload".to_owned());
+        }
+        if !track.cores.is_empty() {
+            let cores: Vec<String> = track.cores.iter().map(usize::to_string).collect();
+            let queues = cores.len().to_string();
+            arguments.extend(["--cores".into(), cores.join(","), "--queues".into(), queues]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let server = Up::new(SERVER_CONFIG, UPLINK).with(&arguments);
+        let server = server.start(&track.server).context("the server")?;
+        let client = Up::new(CLIENT_CONFIG, UPLINK).with(&arguments);
+        let client = client.start(&track.client).context("the client")?;
+        client
+            .wait_for_clients(1, START)
+            .with_context(|| server.log())?;
+        Ok(Self {
+            client,
+            server,
+            ends: Ends {
+                server: INNER_SERVER.parse()?,
+                client: INNER_CLIENT.parse()?,
+            },
+        })
+    }
+}
+
+impl Tunnel for Pair {
+    fn ends(&self) -> Ends {
+        self.ends
+    }
+
+    fn processes(&self) -> Vec<(String, u32)> {
+        [("server", &self.server), ("client", &self.client)]
+            .into_iter()
+            .flat_map(|(end, greyhound)| {
+                let watched = greyhound.watched().into_iter();
+                watched.map(move |(title, pid)| (format!("{end} {title}"), pid))
+            })
+            .collect()
+    }
+
+    fn stop(mut self: Box<Self>) -> Result<()> {
+        self.client.stop().context("the client")?;
+        self.server.stop().context("the server")?;
+        Ok(())
+    }
+}
