@@ -41,9 +41,8 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
         }
     }
     rows.note("\n=== targets")?;
-    for target in targets::check(rows.all()) {
-        rows.push(&target)?;
-    }
+    let verdicts = targets::check(rows.all());
+    rows.push_all(&verdicts)?;
     if !failed.is_empty() {
         bail!("without figures: {}", failed.join(", "));
     }

@@ -3,12 +3,11 @@
 //! for only ratios mean something on a machine with other work.
 
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use clap::Args;
-use greyhound_datapath::mppe::engine::{self, Want, make_ready};
+use greyhound_datapath::mppe::engine;
 use greyhound_datapath::mppe::{
     Chain, Crates, Engine, Job, Parameters, Portable, Receiver, StartKey, Strength,
 };
@@ -54,12 +53,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options, rows: &mut Rows) -> anyhow::Result<()> {
-    let common = &options.common;
-    if let Some(&id) = common.cores.first() {
+    if let Some(&id) = options.common.cores.first() {
         let pinned = core_affinity::set_for_current(core_affinity::CoreId { id });
         anyhow::ensure!(pinned, "core {id} is not to be had");
     }
-    let time = common.time(4);
+    let time = options.common.time(4);
     if options.forged {
         forged(time, rows)
     } else if options.batch {
@@ -81,7 +79,7 @@ struct Row {
 }
 
 fn sizes(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
-    let engines = engines()?;
+    let engines = engines(rows)?;
     let mut cases = Vec::new();
     for size in SIZES {
         for &(name, new) in &engines {
@@ -128,7 +126,7 @@ fn bursts(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
     let mut cases = Vec::new();
     for size in [64, 1400] {
         for (packets, sessions) in [(1, 1), (BURST, BURST), (BURST, 4), (BURST, 1)] {
-            for &(name, new) in &engines()? {
+            for &(name, new) in &engines(rows)? {
                 let burst = Burst::new(new()?, &vec![size; packets], sessions);
                 cases.push((name, size, sessions, burst));
             }
@@ -166,7 +164,7 @@ struct ForgedRow {
 
 /// What it costs to look for the keys of frames that say they are far ahead, in one session.
 fn forged(time: Duration, rows: &mut Rows) -> anyhow::Result<()> {
-    let engines = engines()?;
+    let engines = engines(rows)?;
     let mut worst = vec![[f64::INFINITY; 2]; engines.len()];
     let end = timing::now() + time;
     loop {
@@ -230,7 +228,7 @@ const CRATES: &str = "crates";
 type New = fn() -> anyhow::Result<Box<dyn Engine>>;
 
 /// The engines that this build and this machine have, by name.
-fn engines() -> anyhow::Result<Vec<(&'static str, New)>> {
+fn engines(rows: &mut Rows) -> anyhow::Result<Vec<(&'static str, New)>> {
     let mut engines: Vec<(&'static str, New)> = Vec::new();
     let best = engine::detect();
     if best.name() != PORTABLE {
@@ -241,10 +239,10 @@ fn engines() -> anyhow::Result<Vec<(&'static str, New)>> {
     #[cfg(feature = "openssl")]
     match openssl::Openssl::load() {
         Ok(_) => engines.push(("openssl", || Ok(Box::new(openssl::Openssl::load()?)))),
-        Err(error) => writeln!(io::stderr(), "no openssl: {error}")?,
+        Err(error) => rows.note(&format!("no openssl: {error}"))?,
     }
     #[cfg(not(feature = "openssl"))]
-    writeln!(io::stderr(), "no openssl: not built with the feature")?;
+    rows.note("no openssl: not built with the feature")?;
     Ok(engines)
 }
 
@@ -305,14 +303,10 @@ impl Burst {
     /// Makes the keys and encrypts, as a worker does it.
     fn run(&mut self) {
         let sessions = self.chains.len();
-        let each = (self.packets.len() / sessions) as u64;
-        let mut wants: ArrayVec<_, BURST> = self
-            .chains
-            .iter_mut()
-            .map(|chain| Want { chain, ready: each })
-            .collect();
-        make_ready(self.engine.as_mut(), &mut wants);
-        drop(wants);
+        for _ in 0..self.packets.len() / sessions {
+            let mut wave: ArrayVec<_, BURST> = self.chains.iter_mut().collect();
+            self.engine.step(&mut wave);
+        }
         let mut jobs = ArrayVec::<_, BURST>::new();
         for (number, data) in self.packets.iter_mut().enumerate() {
             let chain = &mut self.chains[number % sessions];
@@ -334,6 +328,8 @@ fn measure<'a>(bursts: impl Iterator<Item = &'a mut Burst>, time: Duration) -> V
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]
@@ -358,12 +354,11 @@ mod tests {
     #[test]
     fn each_engine_has_a_row_for_each_size() {
         for (batch, forged) in [(false, false), (true, false), (false, true)] {
-            let common = Common {
-                seconds: Some(1),
-                ..Common::default()
-            };
             let options = Options {
-                common,
+                common: Common {
+                    seconds: Some(1),
+                    ..Common::default()
+                },
                 batch,
                 forged,
             };
@@ -371,7 +366,7 @@ mod tests {
 
             run(&options, &mut rows).unwrap();
 
-            let engines = engines().unwrap().len();
+            let engines = engines(&mut rows).unwrap().len();
             let rows = rows.all().len();
             assert_eq!(rows % engines, 0);
             assert!(rows > 0);

@@ -12,8 +12,6 @@ use anyhow::{Context, Result, ensure};
 use arrayvec::ArrayVec;
 use clap::Args;
 use greyhound_bpf::Steering;
-use greyhound_datapath::engine::options::IoChoice;
-use greyhound_datapath::engine::probe;
 use greyhound_datapath::engine::tun::{self, Tun};
 use greyhound_datapath::engine::uring::{Completion, Config, ReadBuffer, Ring};
 use greyhound_datapath::engine::xsk::{BURST, Frame, Queue};
@@ -30,7 +28,7 @@ use crate::generator::{
     CLIENT, Cipher, ETHERNET_BYTES, Frames, HEADER_BYTES, PORT, Peers, SERVER, Size,
     UDP_HEADER_BYTES, inner_address, outer_headers,
 };
-use crate::lab::{LOAD, Lab, Load, Wire, gbps, in_words, interface, median, steer, timed};
+use crate::lab::{LOAD, Lab, Load, Wire, gbps, in_words, interface, median, open, steer, timed};
 use crate::rows::Rows;
 use crate::timing::now;
 
@@ -415,7 +413,7 @@ impl Floor {
     /// At the near end of a wire, where frames of `tunnels` tunnels from `first` on arrive. Packets
     /// for the tunnel `own` and the next go out.
     pub(crate) fn new(wire: &Wire, own: u32, first: u32, tunnels: u32) -> Result<Self> {
-        let mut io = probe::open(IoChoice::Native, &wire.near, 1)?;
+        let mut io = open(&wire.near, 1)?;
         let mut steering = io.steering.context("no XDP program")?;
         steer(&mut steering, 0, first, tunnels)?;
         let mut ring = Ring::new(&Config {

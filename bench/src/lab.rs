@@ -19,11 +19,12 @@ use greyhound_bpf::generator::{Discard, Generator};
 use greyhound_datapath::engine::handoff::Inboxes;
 use greyhound_datapath::engine::netlink::Uplink;
 use greyhound_datapath::engine::options::IoChoice;
+use greyhound_datapath::engine::probe::{self, Io};
+use greyhound_datapath::engine::raw;
 use greyhound_datapath::engine::reaper::Reaper;
 use greyhound_datapath::engine::tun::{self, Tun};
 use greyhound_datapath::engine::worker::{Command, Outbox, POOL_BUFFERS, Parts, Report, Worker};
-use greyhound_datapath::engine::xsk::Queue;
-use greyhound_datapath::engine::{probe, raw};
+use greyhound_datapath::engine::xsk::{self, Queue};
 use greyhound_datapath::ids::{SessionId, WorkerId};
 use greyhound_datapath::ipc::{Interface, WorkerTotals};
 use greyhound_tests::namespace::Namespace;
@@ -264,7 +265,7 @@ pub(crate) struct Line {
 impl Product {
     /// With tunnels numbered from `first` on, each with an interface.
     pub(crate) fn new(wire: &Wire, first: u32, sessions: u32) -> Result<Self> {
-        let mut io = probe::open(IoChoice::Native, &wire.near, 1)?;
+        let mut io = open(&wire.near, 1)?;
         let queue = io.queues.pop().context("no queue")?;
         let mut steering = io.steering.context("no XDP program")?;
         let inboxes = inboxes(1)?;
@@ -347,9 +348,16 @@ impl std::fmt::Debug for Product {
 /// How long interfaces may take to be given back.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Sockets on the queues of an interface, and the program that steers frames to them.
+pub(crate) fn open(interface: &Uplink, queues: u16) -> Result<Io> {
+    let rings = xsk::Config::default();
+    probe::open(IoChoice::Native, interface, queues, &rings)
+}
+
 /// Inboxes as the main thread makes them.
 pub(crate) fn inboxes(workers: u16) -> Result<Arc<Inboxes>> {
-    let owned = probe::FRAMES_PER_QUEUE + POOL_BUFFERS;
+    let rings = xsk::Config::default();
+    let owned = (rings.rx_frames + rings.tx_frames) as usize + POOL_BUFFERS;
     Ok(Arc::new(Inboxes::new(workers, owned)?))
 }
 
@@ -468,7 +476,7 @@ mod tests {
         let lab = Lab::new().unwrap();
         let work = |lab: &Lab| {
             let wire = lab.wire("gen", 1)?;
-            let mut io = probe::open(IoChoice::Native, &wire.near, 1)?;
+            let mut io = open(&wire.near, 1)?;
             steer(io.steering.as_mut().unwrap(), 0, 0, 5)?;
             let queue = &mut io.queues[0];
             let mut load = wire.load(Size::Imix)?;

@@ -111,6 +111,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
         Ok(())
     })?;
 
+    let mut lines = Vec::new();
     for (number, direction) in directions.iter().enumerate() {
         for (at, contender) in contenders.iter().enumerate() {
             let own = &samples[at][number];
@@ -121,7 +122,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
                 Vec::new()
             };
             let middle = middle(own);
-            rows.push(&Row {
+            lines.push(Row {
                 bench: "pps",
                 tunnel: contender.name(),
                 direction: direction.direction().name(),
@@ -133,10 +134,10 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
                 sender: options.sender,
                 sent_pps: middle.map(|sample| sample.sent_pps),
                 error: failed[at].clone(),
-            })?;
+            });
         }
     }
-    Ok(())
+    rows.push_all(&lines)
 }
 
 impl Options {

@@ -26,6 +26,7 @@ pub(crate) struct Rows {
 struct Column {
     key: String,
     width: usize,
+    is_words: bool,
 }
 
 impl Rows {
@@ -44,16 +45,31 @@ impl Rows {
     /// # Errors
     /// It is no JSON object, or cannot be printed.
     pub(crate) fn push(&mut self, row: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(row)?;
-        let row: Row = serde_json::from_str(&line).context("a row that is no object")?;
-        if self.json {
-            writeln!(self.out, "{line}")
-        } else {
-            self.print(&row)
+        self.push_all(std::slice::from_ref(row))
+    }
+
+    /// The same with rows that are known together, whose columns are made wide enough for them all.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub(crate) fn push_all(&mut self, rows: &[impl Serialize]) -> Result<()> {
+        let mut read = Vec::new();
+        for row in rows {
+            // As text, because a `Value` would forget the order of the keys.
+            let line = serde_json::to_string(row)?;
+            let row: Row = serde_json::from_str(&line).context("a row that is no object")?;
+            if self.json {
+                writeln!(self.out, "{line}")?;
+            }
+            read.push(row);
         }
-        .context("print a row")?;
+        if !self.json {
+            for same in read.chunk_by(|a, b| a.keys().eq(b.keys())) {
+                self.print(same).context("print rows")?;
+            }
+        }
         self.out.flush()?;
-        self.all.push(row);
+        self.all.append(&mut read);
         Ok(())
     }
 
@@ -74,27 +90,43 @@ impl Rows {
         &self.all
     }
 
-    fn print(&mut self, row: &Row) -> std::io::Result<()> {
-        if !self.columns.iter().map(|column| &column.key).eq(row.keys()) {
-            // Wide enough for the first row and its like; a longer text shifts its line only.
-            self.columns = row
-                .iter()
-                .map(|(key, value)| Column {
-                    key: key.clone(),
-                    width: text(value).len().max(key.len()).max(MIN_WIDTH),
-                })
-                .collect();
-            let title = line(self.columns.iter().map(|column| {
+    /// Prints rows that have the same keys.
+    fn print(&mut self, rows: &[Row]) -> std::io::Result<()> {
+        let Some(first) = rows.first() else {
+            return Ok(());
+        };
+        let open = self.columns.iter().map(|column| &column.key);
+        if !open.eq(first.keys()) {
+            self.columns = first.keys().map(|key| Column::new(key, rows)).collect();
+            let titles = self.columns.iter().map(|column| {
                 let title = column.key.to_uppercase();
-                (title, column.width, is_words(&row[&column.key]))
-            }));
-            writeln!(self.out, "\n{title}")?;
+                (title, column)
+            });
+            writeln!(self.out, "\n{}", line(titles))?;
         }
-        let cells = self.columns.iter().map(|column| {
-            let value = &row[&column.key];
-            (text(value), column.width, is_words(value))
-        });
-        writeln!(self.out, "{}", line(cells))
+        for row in rows {
+            let cells = self.columns.iter().map(|column| {
+                let value = row.get(&column.key).unwrap_or(&Value::Null);
+                (text(value), column)
+            });
+            writeln!(self.out, "{}", line(cells))?;
+        }
+        Ok(())
+    }
+}
+
+impl Column {
+    /// Wide enough for these rows; in a later one a longer text shifts what follows in its line.
+    fn new(key: &str, rows: &[Row]) -> Self {
+        let values = || rows.iter().filter_map(|row| row.get(key));
+        let widest = values().map(|value| text(value).chars().count()).max();
+        let width = widest.unwrap_or_default().max(key.len()).max(MIN_WIDTH);
+        let is_words = values().any(|value| value.is_string() || value.is_object());
+        Self {
+            key: key.to_owned(),
+            width,
+            is_words,
+        }
     }
 }
 
@@ -139,20 +171,23 @@ fn short(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-fn is_words(value: &Value) -> bool {
-    value.is_string() || value.is_object()
-}
-
 /// Words start at the left of their column, numbers end at its right.
-fn line(cells: impl Iterator<Item = (String, usize, bool)>) -> String {
+fn line<'a>(cells: impl Iterator<Item = (String, &'a Column)>) -> String {
     let cells: Vec<String> = cells
-        .map(|(text, width, is_word)| {
-            if is_word {
-                format!("{text:<width$}")
-            } else {
-                format!("{text:>width$}")
-            }
-        })
+        .map(
+            |(
+                text,
+                &Column {
+                    width, is_words, ..
+                },
+            )| {
+                if is_words {
+                    format!("{text:<width$}")
+                } else {
+                    format!("{text:>width$}")
+                }
+            },
+        )
         .collect();
     cells.join("  ").trim_end().to_owned()
 }
@@ -228,6 +263,20 @@ mod tests {
         ];
         let text = "\nBENCH\nx\n\nBENCH      MET     WHY\ny          yes       -\n";
         assert_eq!(printed(false, &rows), text);
+    }
+
+    #[test]
+    fn rows_that_are_known_together_stand_in_line() {
+        let paper = Paper::default();
+        let mut sink = Rows::new(false, paper.clone());
+        let rows = [
+            json!({"bench": "x", "who": null}),
+            json!({"bench": "a long name", "who": "me"}),
+        ];
+        sink.push_all(&rows).unwrap();
+        let bytes = paper.0.lock().unwrap().clone();
+        let text = "\nBENCH        WHO\nx            -\na long name  me\n";
+        assert_eq!(String::from_utf8(bytes).unwrap(), text);
     }
 
     #[test]

@@ -111,6 +111,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
         Ok(())
     })?;
 
+    let mut lines = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         for (contender, error) in contenders.iter().zip(&failed) {
             if *contender != Contender::Wire {
@@ -123,7 +124,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
                     .iter()
                     .map(|&other| of(Contender::Other(other)))
                     .collect();
-                rows.push(&Row {
+                lines.push(Row {
                     error: error.clone(),
                     ..row(
                         *case,
@@ -132,11 +133,11 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
                         of(Contender::Wire),
                         &others,
                     )
-                })?;
+                });
             }
         }
     }
-    Ok(())
+    rows.push_all(&lines)
 }
 
 impl Options {

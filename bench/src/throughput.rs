@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use greyhound_bpf::generator::Discard;
 use greyhound_datapath::engine::worker::BURST;
 use greyhound_datapath::ipc::WorkerTotals;
-use greyhound_datapath::mppe::engine::{AnyEngine, Want, detect, make_ready};
+use greyhound_datapath::mppe::engine::{AnyEngine, detect};
 use greyhound_datapath::mppe::{Chain, Engine, Job, StartKey, Strength};
 use serde::Serialize;
 
@@ -484,7 +484,7 @@ impl Crypto {
         let most = u32::try_from(BURST).unwrap_or(u32::MAX);
         Self {
             engine: detect(),
-            chains: (0..sessions.min(most)).map(chain).collect(),
+            chains: (0..sessions.clamp(1, most)).map(chain).collect(),
             packets: (0..BURST)
                 .map(|number| vec![0; PROTOCOL_BYTES + usize::from(size.of(number))])
                 .collect(),
@@ -499,14 +499,12 @@ impl Crypto {
 
     fn burst(&mut self) -> Result<()> {
         let sessions = self.chains.len();
-        let ready = BURST.div_ceil(sessions) as u64;
-        let mut wants: ArrayVec<_, BURST> = self
-            .chains
-            .iter_mut()
-            .map(|chain| Want { chain, ready })
-            .collect();
-        make_ready(&mut self.engine, &mut wants);
-        drop(wants);
+        let each = BURST.div_ceil(sessions);
+        for _ in 0..each {
+            let short = |chain: &&mut Chain| chain.ready() < each as u64;
+            let mut wave: ArrayVec<_, BURST> = self.chains.iter_mut().filter(short).collect();
+            self.engine.step(&mut wave);
+        }
         let mut jobs = ArrayVec::<_, BURST>::new();
         for (number, data) in self.packets.iter_mut().enumerate() {
             let chain = &mut self.chains[number % sessions];

@@ -88,6 +88,9 @@ struct UpOptions {
     /// How frames move between the interface and the workers
     #[arg(long, value_name = "MODE", default_value = "auto")]
     io: Io,
+    /// Frames that each ring of a queue holds, a power of two from 64 to 16384
+    #[arg(long, value_name = "N")]
+    ring_size: Option<u32>,
     /// Read and write the interfaces packet by packet, to compare or to look for an error
     #[arg(long)]
     no_offload: bool,

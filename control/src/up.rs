@@ -108,6 +108,9 @@ fn datapath_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
     if let Some(mode) = options.io.to_possible_value() {
         arguments.extend(["--io".into(), mode.get_name().into()]);
     }
+    if let Some(frames) = options.ring_size {
+        arguments.extend(["--ring-size".into(), frames.to_string().into()]);
+    }
     if options.no_offload {
         arguments.push("--no-offload".into());
     }

@@ -11,7 +11,7 @@ use clap::Parser;
 use greyhound_datapath::engine::manager::{Manager, Setup};
 use greyhound_datapath::engine::netlink::Uplink;
 use greyhound_datapath::engine::options::{IoChoice, MAX_WORKERS, Options};
-use greyhound_datapath::engine::{privileges, probe, tun};
+use greyhound_datapath::engine::{privileges, probe, tun, xsk};
 use greyhound_datapath::ipc::seqpacket::Listener;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -88,7 +88,12 @@ fn start(options: &Options) -> Result<(Manager, UnixStream)> {
         }
         (None, _) => uplink.rx_queues,
     };
-    let io = probe::open(options.io, &uplink, queues)?;
+    let rings = xsk::Config {
+        rx_frames: options.ring_size,
+        tx_frames: options.ring_size,
+        copy: false,
+    };
+    let io = probe::open(options.io, &uplink, queues, &rings)?;
     let cores: Vec<u16> = cores.iter().copied().cycle().take(queues.into()).collect();
     std::fs::create_dir_all(&options.run_dir)
         .with_context(|| format!("creating {}", options.run_dir.display()))?;
@@ -100,10 +105,12 @@ fn start(options: &Options) -> Result<(Manager, UnixStream)> {
         uplink,
         io,
         offload: !options.no_offload,
+        frames_per_queue: (rings.rx_frames + rings.tx_frames) as usize,
         cores: cores.clone(),
         listener,
         signal,
     })?;
-    tracing::info!(%interface, io = %mode, ?cores, "moving frames");
+    let mppe = greyhound_datapath::mppe::engine::detect().name();
+    tracing::info!(%interface, io = %mode, ?cores, mppe, "moving frames");
     Ok(started)
 }

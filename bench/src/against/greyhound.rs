@@ -18,19 +18,16 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) fn start(track: &Track, offload: bool) -> Result<Self> {
-        let mut arguments = Vec::new();
-        if !offload {
-            arguments.push("--no-offload".to_owned());
-        }
-        if !track.cores.is_empty() {
-            let cores: Vec<String> = track.cores.iter().map(usize::to_string).collect();
-            let queues = cores.len().to_string();
-            arguments.extend(["--cores".into(), cores.join(","), "--queues".into(), queues]);
-        }
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let server = Up::new(SERVER_CONFIG, UPLINK).with(&arguments);
+        // Each end begins with another core: on one machine they would meet on the first.
+        let forward = track.cores.iter();
+        let backward = track.cores.iter().rev();
+        let server = arguments(offload, forward);
+        let client = arguments(offload, backward);
+        let server: Vec<&str> = server.iter().map(String::as_str).collect();
+        let client: Vec<&str> = client.iter().map(String::as_str).collect();
+        let server = Up::new(SERVER_CONFIG, UPLINK).with(&server);
         let server = server.start(&track.server).context("the server")?;
-        let client = Up::new(CLIENT_CONFIG, UPLINK).with(&arguments);
+        let client = Up::new(CLIENT_CONFIG, UPLINK).with(&client);
         let client = client.start(&track.client).context("the client")?;
         client
             .wait_for_clients(1, START)
@@ -44,6 +41,16 @@ impl Pair {
             },
         })
     }
+}
+
+fn arguments<'a>(offload: bool, cores: impl Iterator<Item = &'a usize>) -> Vec<String> {
+    let cores: Vec<String> = cores.map(usize::to_string).collect();
+    let queues = cores.len().to_string();
+    let mut arguments = vec!["--cores".into(), cores.join(","), "--queues".into(), queues];
+    if !offload {
+        arguments.push("--no-offload".into());
+    }
+    arguments
 }
 
 impl Tunnel for Pair {

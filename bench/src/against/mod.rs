@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use greyhound_tests::machine::{QUEUES, UPLINK};
+use greyhound_tests::machine::UPLINK;
 use greyhound_tests::namespace::{Namespace, join};
 use greyhound_tests::ping::Ping;
 use greyhound_tests::process::send_signal;
@@ -59,6 +59,9 @@ pub(crate) enum Direction {
     Duplex,
 }
 
+/// Queues of the wire, unless cores are given: more than one, or nothing could go wrong with them.
+const QUEUES: usize = 2;
+
 /// Two namespaces with a wire between them, and the addresses on it.
 #[derive(Debug)]
 pub(crate) struct Track {
@@ -105,18 +108,20 @@ impl Track {
     pub(crate) fn lay(cores: &[usize]) -> Result<Self> {
         let server = Namespace::new("bench-server")?;
         let client = Namespace::new("bench-client")?;
-        let queues = if cores.is_empty() {
-            QUEUES
+        let cores = if cores.is_empty() {
+            let all = core_affinity::get_core_ids().context("which cores there are")?;
+            all.iter().map(|core| core.id).take(QUEUES).collect()
         } else {
-            u16::try_from(cores.len()).context("too many cores")?
+            cores.to_vec()
         };
+        let queues = u16::try_from(cores.len()).context("too many cores")?;
         join(&server, &client, UPLINK, queues)?;
         server.ip(&format!("addr add {SERVER}/24 dev {UPLINK}"))?;
         client.ip(&format!("addr add {CLIENT}/24 dev {UPLINK}"))?;
         Ok(Self {
             server,
             client,
-            cores: cores.to_vec(),
+            cores,
         })
     }
 

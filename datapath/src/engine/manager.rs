@@ -17,7 +17,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::handoff::Inboxes;
 use super::netlink::Uplink;
-use super::probe::{self, Io};
+use super::probe::Io;
 use super::reaper::Reaper;
 use super::registry::{Registry, Totals};
 use super::tun::Offload;
@@ -78,6 +78,8 @@ pub struct Setup {
     pub uplink: Uplink,
     /// How frames are moved.
     pub io: Io,
+    /// UMEM frames of each queue, in both directions.
+    pub frames_per_queue: usize,
     /// Whether interfaces are to have offloads.
     pub offload: bool,
     /// The core of each worker.
@@ -99,7 +101,7 @@ impl Manager {
         let poll = Poll::new().context("epoll")?;
         let waker = Arc::new(Waker::new(poll.registry(), WORKERS).context("eventfd")?);
         let workers = u16::try_from(setup.cores.len()).context("too many workers")?;
-        let owned = probe::FRAMES_PER_QUEUE + POOL_BUFFERS;
+        let owned = setup.frames_per_queue + POOL_BUFFERS;
         let inboxes = Arc::new(Inboxes::new(workers, owned).context("eventfd")?);
         let (reports_out, reports) = crossbeam::channel::unbounded();
         let (frames_out, frames) = crossbeam::channel::bounded(FRAMES_QUEUED);

@@ -26,12 +26,23 @@ pub struct Options {
     /// How frames reach the workers. `auto` tries native, then skb, then raw.
     #[arg(long, value_enum, default_value = "auto")]
     pub io: IoChoice,
+    /// Frames that each queue's ring holds, in each direction: a power of two from 64 to 16384.
+    /// More survive a longer burst; fewer stay in the processor's cache.
+    #[arg(long, default_value_t = 4096, value_parser = ring_size)]
+    pub ring_size: u32,
     /// Read and write the interfaces packet by packet: the kernel neither merges nor splits any.
     #[arg(long)]
     pub no_offload: bool,
     /// Where the socket for the control process is.
     #[arg(long, default_value = "/run/greyhound")]
     pub run_dir: PathBuf,
+}
+
+fn ring_size(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|size: &u32| size.is_power_of_two() && (64..=16_384).contains(size))
+        .ok_or_else(|| "not a power of two from 64 to 16384".to_owned())
 }
 
 /// `--io`.
@@ -94,6 +105,15 @@ mod tests {
         assert_eq!("1-3,6".parse(), Ok(Cores(vec![1, 2, 3, 6])));
         assert_eq!("5".parse(), Ok(Cores(vec![5])));
         assert_eq!("7,0-1".parse(), Ok(Cores(vec![7, 0, 1])));
+    }
+
+    #[test]
+    fn rings_have_sizes_that_the_kernel_takes() {
+        assert_eq!(ring_size("64"), Ok(64));
+        assert_eq!(ring_size("16384"), Ok(16_384));
+        for size in ["", "0", "32", "1000", "32768", "-64", "many"] {
+            assert!(ring_size(size).is_err(), "{size}");
+        }
     }
 
     #[test]

@@ -9,14 +9,6 @@ use super::options::IoChoice;
 use super::xsk::{self, Queue};
 use crate::ipc::IoMode;
 
-/// UMEM frames of one queue, in both directions.
-pub const FRAMES_PER_QUEUE: usize = (RINGS.rx_frames + RINGS.tx_frames) as usize;
-const RINGS: xsk::Config = xsk::Config {
-    rx_frames: 4096,
-    tx_frames: 4096,
-    copy: false,
-};
-
 /// How frames are moved, and what moves them.
 #[derive(Debug)]
 pub struct Io {
@@ -28,11 +20,11 @@ pub struct Io {
     pub queues: Vec<Queue>,
 }
 
-/// Tries the ways that `choice` allows, best first.
+/// Tries the ways that `choice` allows, best first, with `rings` for each queue.
 ///
 /// # Errors
 /// When none of them works: what the last one said.
-pub fn open(choice: IoChoice, uplink: &Uplink, workers: u16) -> Result<Io> {
+pub fn open(choice: IoChoice, uplink: &Uplink, workers: u16, rings: &xsk::Config) -> Result<Io> {
     let modes: &[IoMode] = match choice {
         IoChoice::Auto => &[IoMode::Native, IoMode::Skb, IoMode::Raw],
         IoChoice::Native => &[IoMode::Native],
@@ -43,17 +35,18 @@ pub fn open(choice: IoChoice, uplink: &Uplink, workers: u16) -> Result<Io> {
         .split_last()
         .context("no way to move frames is allowed")?;
     for &mode in better {
-        match attempt(mode, uplink, workers) {
+        match attempt(mode, uplink, workers, rings) {
             Ok(io) => return Ok(io),
             Err(error) => {
                 tracing::warn!(interface = %uplink.name, io = %mode, "not possible: {error:#}");
             }
         }
     }
-    attempt(*last, uplink, workers).with_context(|| format!("--io {last} on {}", uplink.name))
+    attempt(*last, uplink, workers, rings)
+        .with_context(|| format!("--io {last} on {}", uplink.name))
 }
 
-fn attempt(mode: IoMode, uplink: &Uplink, workers: u16) -> Result<Io> {
+fn attempt(mode: IoMode, uplink: &Uplink, workers: u16, rings: &xsk::Config) -> Result<Io> {
     let xdp = match mode {
         IoMode::Native => Mode::Native,
         IoMode::Skb => Mode::Skb,
@@ -67,7 +60,7 @@ fn attempt(mode: IoMode, uplink: &Uplink, workers: u16) -> Result<Io> {
     };
     let mut steering = Steering::load().map_err(in_words)?;
     steering.attach(uplink.ifindex, xdp).map_err(in_words)?;
-    let queues = xsk::open(&uplink.name, workers.into(), &RINGS).map_err(in_words)?;
+    let queues = xsk::open(&uplink.name, workers.into(), rings).map_err(in_words)?;
     for (queue, number) in queues.iter().zip(0u32..) {
         steering.set_socket(number, queue).map_err(in_words)?;
     }

@@ -151,12 +151,6 @@ impl Chain {
         self.ready() < self.ahead
     }
 
-    /// Whether fewer than `ready` keys are ready, and there is room for one more.
-    #[must_use]
-    pub const fn is_short_of(&self, ready: u64) -> bool {
-        self.ready() < ready && self.has_room()
-    }
-
     /// The start key; for engines.
     #[must_use]
     pub const fn start_key(&self) -> &[u8; 16] {

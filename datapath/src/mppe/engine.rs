@@ -5,8 +5,6 @@
 //! changed. Several packets in lockstep fill the wait, and they share the place `i`, so that one
 //! write serves them all.
 
-use arrayvec::ArrayVec;
-
 use super::{Chain, SessionKey};
 
 mod batch;
@@ -52,36 +50,6 @@ pub trait Engine {
     /// Does each job; their order means nothing.
     fn crypt_streams(&mut self, jobs: &mut [StreamJob<'_>]);
 }
-
-/// How many keys a chain is to have ready.
-#[derive(Debug)]
-pub struct Want<'a> {
-    /// Whose keys.
-    pub chain: &'a mut Chain,
-    /// How many positions ahead of the one last used.
-    pub ready: u64,
-}
-
-/// Makes keys ready, as many as there is room for, before a burst asks for them one by one. The
-/// keys of one chain follow from each other, so it is the other chains that fill an engine's lanes.
-pub fn make_ready<E: Engine + ?Sized>(engine: &mut E, wants: &mut [Want<'_>]) {
-    for wants in wants.chunks_mut(WAVE) {
-        loop {
-            let mut wave: ArrayVec<&mut Chain, WAVE> = wants
-                .iter_mut()
-                .filter(|want| want.chain.is_short_of(want.ready))
-                .map(|want| &mut *want.chain)
-                .collect();
-            if wave.is_empty() {
-                break;
-            }
-            engine.step(&mut wave);
-        }
-    }
-}
-
-/// How many chains step at the same time at most.
-const WAVE: usize = 64;
 
 /// Chooses the fastest engine that this processor can run.
 #[must_use]

@@ -16,7 +16,7 @@ use super::uring::{self, Completion, Ring};
 use super::xsk::Queue;
 use crate::ids::{CallId, SessionId, WorkerId};
 use crate::ipc::{LinkOptions, Tunnel, WorkerTotals};
-use crate::mppe::{Parameters, Portable};
+use crate::mppe::{AnyEngine, Parameters, engine};
 use crate::session::{InnerAddress, Session};
 use crate::stats::{DropReason, Drops, SessionCounters, WorkerCounters};
 
@@ -154,7 +154,7 @@ pub struct Worker {
     // hot
     queue: Option<Queue>,
     uring: Ring<Storage>,
-    engine: Portable,
+    engine: AnyEngine,
     sessions: Vec<Option<Box<Entry>>>,
     pool: Pool,
     outgoing: transmit::Outgoing,
@@ -242,7 +242,7 @@ impl Worker {
         Ok(Self {
             queue: parts.queue,
             uring,
-            engine: Portable,
+            engine: engine::detect(),
             sessions: Vec::new(),
             pool: Pool::new(POOL_BUFFERS, BUFFER_BYTES),
             outgoing: transmit::Outgoing::default(),

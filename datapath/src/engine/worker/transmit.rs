@@ -16,7 +16,7 @@ use super::super::tun::Offload;
 use super::super::uring::ReadBuffer;
 use super::{BURST, Worker, token};
 use crate::ids::SessionId;
-use crate::mppe::{Engine, Job, SessionKey};
+use crate::mppe::{AnyEngine, Engine, Job, SessionKey};
 use crate::offload::segment::SuperPacket;
 use crate::session::Session;
 use crate::stats::DropReason;
@@ -250,7 +250,7 @@ impl Worker {
     where
         F: FnOnce(
             &mut Session,
-            &mut crate::mppe::Portable,
+            &mut AnyEngine,
             &mut [u8],
         ) -> Result<(usize, Option<(SessionKey, Range<usize>)>), DropReason>,
     {

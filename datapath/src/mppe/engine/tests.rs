@@ -258,44 +258,6 @@ fn a_wave_steps_each_chain_once() {
 }
 
 #[test]
-fn each_chain_gets_ready_as_many_keys_as_it_should() {
-    with_each_engine(|engine| {
-        let mut chains: Vec<_> = (0..70).map(|n| chain(n, STRENGTHS[n % 3])).collect();
-        let ready = |number: u64| number * number % 45;
-        let mut wants: Vec<_> = chains
-            .iter_mut()
-            .zip(0..)
-            .map(|(chain, number)| Want {
-                chain,
-                ready: ready(number),
-            })
-            .collect();
-
-        make_ready(engine, &mut wants);
-        make_ready(engine, &mut wants);
-
-        for (chain, number) in chains.iter().zip(0..) {
-            assert_eq!(chain.ready(), ready(number));
-        }
-    });
-}
-
-#[test]
-fn no_more_keys_are_made_ready_than_there_is_room_for() {
-    let mut chain = Chain::for_sending(StartKey([1; 16]), Strength::Bits128);
-    make_ready(
-        &mut Portable,
-        &mut [Want {
-            chain: &mut chain,
-            ready: u64::MAX,
-        }],
-    );
-
-    assert!(!chain.has_room());
-    assert!(chain.holds(0), "the key that was last used stays");
-}
-
-#[test]
 fn chains_go_on_when_their_ring_has_wrapped() {
     const STEPS: usize = 600;
 

@@ -1,0 +1,324 @@
+//! A worker that runs allocates nothing, counted over a million packets: they come in by AF_XDP,
+//! encrypted, go to TUN merged, are routed back into it by the kernel, come out of it as one and go
+//! out by AF_XDP again. Runs as root.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test")]
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::process::Command as Program;
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use greyhound_bpf::{Mode, Steering};
+use greyhound_datapath::engine::handoff::Inboxes;
+use greyhound_datapath::engine::worker::{self, Command, Outbox, Parts, Report, Worker};
+use greyhound_datapath::engine::{raw, tun, xsk};
+use greyhound_datapath::ids::{CallId, PeerCallId, SessionId, WorkerId};
+use greyhound_datapath::ipc::{Interface, LinkOptions, Tunnel};
+use greyhound_datapath::mppe::{Engine, Job, Parameters, Portable, StartKey, Strength};
+use greyhound_datapath::session::{InnerAddress, Session};
+use greyhound_datapath::wire::ipv4;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+const PACKETS: u64 = 1_000_000;
+const WARM_UP: u64 = 50_000;
+/// Packets of one session that come together.
+const TRAIN: usize = 32;
+const SESSIONS: u16 = 12;
+const RINGS: xsk::Config = xsk::Config {
+    rx_frames: 1024,
+    tx_frames: 1024,
+    copy: false,
+};
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// Behind the peer: what is sent there comes back.
+const BEYOND: [u8; 4] = [198, 51, 100, 1];
+
+#[test]
+fn a_million_packets_and_not_one_allocation() {
+    let namespace = Namespace::enter();
+    for line in [
+        "link add server address 02:00:00:00:00:01 type veth peer name client address 02:00:00:00:00:02",
+        "link set server up",
+        "link set client up",
+    ] {
+        namespace.ip(line);
+    }
+    // That of this thread's namespace.
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+    let mut steering = Steering::load().unwrap();
+    let ifindex = namespace.ifindex("server");
+    steering.attach(ifindex, Mode::Native).unwrap();
+    let queue = xsk::open("server", 1, &RINGS).unwrap().remove(0);
+    steering.set_socket(0, &queue).unwrap();
+    let mut wire = xsk::open("client", 1, &RINGS).unwrap().remove(0);
+    let (mut worker, commands, reports) = worker(queue);
+    let mut peers: Vec<Peer> = (0..SESSIONS)
+        .map(|number| {
+            let peer = Peer::new(number);
+            let id = SessionId(number.into());
+            steering
+                .insert_session(CLIENT, peer.call_id.0, 0, id.0)
+                .unwrap();
+            for command in peer.commands(id) {
+                commands.send(command).unwrap();
+            }
+            peer
+        })
+        .collect();
+    namespace.ip(&format!("route add {} dev t0", Ipv4Addr::from(BEYOND)));
+
+    let mut turn = move |worker: &mut Worker| {
+        peers[0].send(&mut wire);
+        peers.rotate_left(1);
+        let counted = allocation_counter::measure(|| while worker.pass().unwrap() {});
+        counted.count_total
+    };
+    for _ in 0..WARM_UP / TRAIN as u64 {
+        turn(&mut worker);
+    }
+    let before = totals(&mut worker, &commands, &reports);
+    let mut allocations = 0;
+    let mut moved = before;
+    while moved - before < PACKETS {
+        for _ in 0..1000 {
+            allocations += turn(&mut worker);
+        }
+        moved = totals(&mut worker, &commands, &reports);
+    }
+
+    assert_eq!(allocations, 0, "in {} packets", moved - before);
+}
+
+/// Packets that the worker received and sent.
+fn totals(
+    worker: &mut Worker,
+    commands: &crossbeam::channel::Sender<Command>,
+    reports: &crossbeam::channel::Receiver<Report>,
+) -> u64 {
+    commands.send(Command::ReadTotals).unwrap();
+    worker.pass().unwrap();
+    let totals = reports.try_iter().find_map(|report| {
+        if let Report::Totals(totals) = report {
+            Some(totals)
+        } else {
+            None
+        }
+    });
+    let totals = totals.unwrap();
+    let counters = totals.counters;
+    assert!(
+        counters.tun_written * 8 < counters.rx_xsk,
+        "merged: {counters:?}"
+    );
+    assert!(counters.tun_read * 8 < counters.tx_xsk + 8, "{counters:?}");
+    assert_eq!(totals.drops, [], "{counters:?}");
+    counters.rx_xsk + counters.tx_xsk
+}
+
+fn worker(
+    queue: xsk::Queue,
+) -> (
+    Worker,
+    crossbeam::channel::Sender<Command>,
+    crossbeam::channel::Receiver<Report>,
+) {
+    let poll = mio::Poll::new().unwrap();
+    let (commands_out, commands) = crossbeam::channel::unbounded();
+    let (reports_out, reports) = crossbeam::channel::unbounded();
+    let (frames, _) = crossbeam::channel::bounded(1);
+    let owned = (RINGS.rx_frames + RINGS.tx_frames) as usize + worker::POOL_BUFFERS;
+    let worker = Worker::new(Parts {
+        id: WorkerId(0),
+        core: 0,
+        queue: Some(queue),
+        raw_receiver: None,
+        raw_sender: raw::Sender::new().unwrap(),
+        inboxes: Arc::new(Inboxes::new(1, owned).unwrap()),
+        commands,
+        outbox: Outbox {
+            reports: reports_out,
+            frames,
+            wake: Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()),
+        },
+    });
+    (worker.unwrap(), commands_out, reports)
+}
+
+/// The other end of a session.
+struct Peer {
+    number: u8,
+    call_id: CallId,
+    peer_call_id: PeerCallId,
+    session: Session,
+    identification: u16,
+}
+
+impl Peer {
+    fn new(number: u16) -> Self {
+        let (call_id, peer_call_id) = (CallId(100 + number), PeerCallId(200 + number));
+        let mut session = Session::new(Tunnel {
+            ours: CLIENT,
+            peer: SERVER,
+            call_id: CallId(peer_call_id.0),
+            peer_call_id: PeerCallId(call_id.0),
+        });
+        session.set_interface(Some(inner()));
+        let (up, down) = keys();
+        session.set_mppe(Some(&down), Some(&up)).unwrap();
+        Self {
+            number: number.to_le_bytes()[0],
+            call_id,
+            peer_call_id,
+            session,
+            identification: 0,
+        }
+    }
+
+    /// What makes a worker its other end.
+    fn commands(&self, id: SessionId) -> [Command; 4] {
+        let tunnel = Tunnel {
+            ours: SERVER,
+            peer: CLIENT,
+            call_id: self.call_id,
+            peer_call_id: self.peer_call_id,
+        };
+        let interface = Interface {
+            name: format!("t{}", self.number),
+            address: Ipv4Addr::new(10, 0, 0, 1),
+            peer: Ipv4Addr::new(10, 0, 1, self.number),
+            mtu: 1400,
+            check_source: false,
+            ipv6: false,
+        };
+        let (up, down) = keys();
+        [
+            Command::Install(id, tunnel),
+            Command::SetLink(id, LinkOptions::default()),
+            Command::SetMppe(id, Some(up), Some(down)),
+            Command::Attach(id, tun::create(&interface, true).unwrap(), inner()),
+        ]
+    }
+
+    /// Sends a train.
+    fn send(&mut self, wire: &mut xsk::Queue) {
+        let mut frames = ArrayVec::new();
+        for _ in 0..TRAIN {
+            let mut frame = wire.take_tx().unwrap();
+            let len = self.write(frame.area_mut());
+            frame.set_len(len);
+            frames.push(frame);
+        }
+        assert_eq!(wire.transmit(&mut frames), TRAIN);
+        assert_eq!(wire.kick().unwrap(), 0);
+        wire.reclaim();
+    }
+
+    fn write(&mut self, out: &mut [u8]) -> usize {
+        const ETHERNET: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00];
+        let packet = datagram(self.number, self.identification);
+        out[..14].copy_from_slice(&ETHERNET);
+        let (head, gre) = out.split_at_mut(14 + ipv4::HEADER_LEN);
+        let sealed = self.session.seal(&mut Portable, &packet, gre).unwrap();
+        let (key, range) = sealed.encrypt.unwrap();
+        Portable.crypt(&mut [Job {
+            key,
+            data: &mut gre[range],
+        }]);
+        let header = ipv4::Repr {
+            source: CLIENT,
+            destination: SERVER,
+            protocol: ipv4::PROTOCOL_GRE,
+            payload_len: u16::try_from(sealed.len).unwrap(),
+            tos: 0,
+            identification: self.identification,
+            dont_fragment: false,
+            ttl: 64,
+        };
+        header.emit(&mut ipv4::Packet::new_unchecked(&mut head[14..]));
+        self.identification = self.identification.wrapping_add(1);
+        14 + ipv4::HEADER_LEN + sealed.len
+    }
+}
+
+/// A datagram of the session's flow, which the kernel routes back.
+fn datagram(number: u8, identification: u16) -> [u8; 128] {
+    let mut packet = [0x5a; 128];
+    let header = ipv4::Repr {
+        source: Ipv4Addr::new(10, 0, 1, number),
+        destination: BEYOND.into(),
+        protocol: 17,
+        payload_len: 108,
+        tos: 0,
+        identification,
+        dont_fragment: false,
+        ttl: 64,
+    };
+    header.emit(&mut ipv4::Packet::new_unchecked(&mut packet[..]));
+    packet[20..26].copy_from_slice(&[0x10, number, 0x20, 0, 0, 108]);
+    packet[26..28].fill(0);
+    let mut pseudo = packet[12..20].to_vec();
+    pseudo.extend([0, 17, 0, 108]);
+    pseudo.extend(&packet[20..]);
+    let checksum = ipv4::checksum(&pseudo);
+    packet[26..28].copy_from_slice(&checksum.to_be_bytes());
+    packet
+}
+
+fn keys() -> (Parameters, Parameters) {
+    let of = |byte| Parameters {
+        start_key: StartKey([byte; 16]),
+        strength: Strength::Bits128,
+        stateless: true,
+    };
+    (of(1), of(2))
+}
+
+fn inner() -> InnerAddress {
+    InnerAddress {
+        peer: Ipv4Addr::new(10, 0, 1, 1),
+        check_source: false,
+        ipv6: false,
+        mtu: 1400,
+    }
+}
+
+/// A network namespace that this thread is in; gone when dropped.
+struct Namespace(String);
+
+impl Namespace {
+    fn enter() -> Self {
+        let name = format!("greyhound-allocations-{}", std::process::id());
+        let namespace = Self(name);
+        run(&["netns", "add", &namespace.0]);
+        let file = File::open(format!("/run/netns/{}", namespace.0)).unwrap();
+        let kind = Some(LinkNameSpaceType::Network);
+        move_into_link_name_space(file.as_fd(), kind).unwrap();
+        namespace
+    }
+
+    fn ip(&self, line: &str) {
+        run(&[&["-n", &self.0], &line.split(' ').collect::<Vec<_>>()[..]].concat());
+    }
+
+    fn ifindex(&self, name: &str) -> u32 {
+        let shown = run(&["-n", &self.0, "-o", "link", "show", name]);
+        shown.split(':').next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Program::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn run(arguments: &[&str]) -> String {
+    let output = Program::new("ip").args(arguments).output().unwrap();
+    assert!(output.status.success(), "ip {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
