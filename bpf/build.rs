@@ -1,14 +1,24 @@
-//! Compiles the XDP program and generates its skeleton.
+//! Compiles the XDP programs and generates their skeletons.
 
 use std::env;
 use std::path::PathBuf;
 
 use libbpf_cargo::SkeletonBuilder;
 
-const SOURCE: &str = "src/pptp.bpf.c";
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let output = PathBuf::from(env::var("OUT_DIR")?).join("pptp.skel.rs");
+    compile("pptp")?;
+    if env::var_os("CARGO_FEATURE_GENERATOR").is_some() {
+        compile("generator")?;
+    }
+    for file in ["src/abi.h", "src/parse.h"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    Ok(())
+}
+
+fn compile(name: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let source = format!("src/{name}.bpf.c");
+    let output = PathBuf::from(env::var("OUT_DIR")?).join(format!("{name}.skel.rs"));
     // The headers of the libbpf that is linked, so that no libbpf-dev needs to be installed.
     let libbpf = env::var("DEP_BPF_INCLUDE")?;
     // Where Debian keeps <asm/types.h>, which clang does not look for when the target is bpf.
@@ -17,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         env::var("CARGO_CFG_TARGET_ARCH")?
     );
     SkeletonBuilder::new()
-        .source(SOURCE)
+        .source(&source)
         .clang_args([
             format!("-I{libbpf}"),
             format!("-I{asm}"),
@@ -27,9 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "-Werror".into(),
         ])
         .build_and_generate(&output)
-        .map_err(|error| format!("{SOURCE} (clang is needed): {error:#}"))?;
-    for file in [SOURCE, "src/abi.h", "src/parse.h"] {
-        println!("cargo:rerun-if-changed={file}");
-    }
+        .map_err(|error| format!("{source} (clang is needed): {error:#}"))?;
+    println!("cargo:rerun-if-changed={source}");
     Ok(())
 }

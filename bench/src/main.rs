@@ -19,11 +19,15 @@ mod all;
 mod common;
 mod cpu;
 mod crypto;
+mod floor;
+mod generator;
+mod lab;
 mod machine;
 mod pps;
 mod report;
 mod rows;
 mod tcp;
+mod throughput;
 mod timing;
 
 /// Measures Greyhound on this machine.
@@ -40,6 +44,10 @@ enum Bench {
     All(all::Options),
     /// What MPPE costs for a packet: its key and its payload, in batches as a worker forms them.
     Crypto(crypto::Options),
+    /// What moving packets costs without a session and without a cipher.
+    Floor(floor::Options),
+    /// What a packet costs a worker in encrypted sessions, beside the least that it could.
+    Throughput(throughput::Options),
     /// Bulk TCP from client to server through the whole tunnel, in two namespaces.
     Tcp(tcp::Options),
     /// Small packets from client to server through the whole tunnel, in two namespaces.
@@ -51,6 +59,8 @@ impl Bench {
         match self {
             Self::All(options) => &options.common,
             Self::Crypto(options) => &options.common,
+            Self::Floor(options) => &options.common,
+            Self::Throughput(options) => &options.common,
             Self::Tcp(options) => &options.common,
             Self::Pps(options) => &options.common,
         }
@@ -60,6 +70,8 @@ impl Bench {
         match self {
             Self::All(options) => all::run(options, rows),
             Self::Crypto(options) => crypto::run(options, rows),
+            Self::Floor(options) => floor::run(options, rows),
+            Self::Throughput(options) => throughput::run(options, rows),
             Self::Tcp(options) => tcp::run(options, rows),
             Self::Pps(options) => pps::run(options, rows),
         }

@@ -16,6 +16,9 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{ErrorKind, MapCore, MapFlags, PrintLevel};
 use rustix::io::Errno;
 
+#[cfg(feature = "generator")]
+pub mod generator;
+
 mod skel {
     #![allow(
         clippy::all,
