@@ -223,7 +223,10 @@ impl Queue {
         for index in 0..received {
             let desc = self.scratch[index];
             match self.area.checked(desc) {
-                Some(frame) => into.push(frame),
+                Some(frame) => {
+                    frame.prefetch();
+                    into.push(frame);
+                }
                 None => self.bad_descriptors += 1,
             }
         }

@@ -5,6 +5,7 @@
 //! it came in, and the packets of a flow keep their order.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::Range;
 
 use super::super::buffers::{Buffer, Pool, SUPER_BYTES, Storage};
@@ -71,41 +72,36 @@ impl Merging {
         }
     }
 
-    /// Takes a packet for an interface that has offloads, and `udp` among them.
+    /// Takes a packet for an interface that has offloads, and `udp` among them. Its memory comes
+    /// back if the packet was copied.
     pub(super) fn add(
         &mut self,
         session: SessionId,
         udp: bool,
         storage: Storage,
         packet: Range<usize>,
-    ) {
+    ) -> Option<Storage> {
         let bytes = &storage.bytes()[packet.clone()];
         let Some(candidate) = Candidate::examine(bytes).filter(|packet| udp || packet.is_tcp())
         else {
             // It may be the last of a flow that is open.
             self.close_session(session);
-            return self.write_alone(session, storage, packet);
+            self.write_alone(session, storage, packet);
+            return None;
         };
         let place = place(session, candidate.flow_hash());
-        let storage = match self.take(place) {
-            Some(flow) if flow.session == session => {
-                match self.join(place, flow, &candidate, storage, packet.clone()) {
-                    Ok(()) => return,
-                    Err(storage) => storage,
-                }
-            }
-            Some(other) => {
-                self.write(other);
-                storage
-            }
-            None => storage,
-        };
+        if self.joins(place, session, &candidate, bytes) {
+            return Some(storage);
+        }
+        self.close_at(place);
+        self.open |= 1 << place;
         let held = Held::One {
             candidate,
             storage,
             packet,
         };
-        self.keep(place, Flow { session, held });
+        self.flows[place] = Some(Flow { session, held });
+        None
     }
 
     /// Takes a packet that is not to be merged.
@@ -116,10 +112,7 @@ impl Merging {
     /// Ends every flow: the burst is over.
     pub(super) fn close(&mut self) {
         while self.open != 0 {
-            let place = self.open.trailing_zeros() as usize;
-            if let Some(flow) = self.take(place) {
-                self.write(flow);
-            }
+            self.close_at(self.open.trailing_zeros() as usize);
         }
     }
 
@@ -133,59 +126,49 @@ impl Merging {
         self.pool.put(buffer);
     }
 
-    /// Adds a packet to its flow, which is kept or, when it is complete, written. If it does not
-    /// follow there, the flow is written and the packet's memory comes back.
-    fn join(
+    /// Adds a packet to the flow at its place, if it follows there.
+    fn joins(
         &mut self,
         place: usize,
-        flow: Flow,
+        session: SessionId,
         candidate: &Candidate,
-        storage: Storage,
-        packet: Range<usize>,
-    ) -> Result<(), Storage> {
-        let Flow { session, held } = flow;
-        let (mut aggregate, mut buffer) = match held {
-            Held::Many { aggregate, buffer } => (aggregate, buffer),
-            Held::One {
-                candidate: first,
-                storage: first_storage,
-                packet: first_packet,
-            } => {
-                let begun = self.pool.take().and_then(|mut buffer| {
-                    let bytes = &first_storage.bytes()[first_packet.clone()];
-                    match Aggregate::start(&first, bytes, buffer.whole_mut()) {
-                        Some(aggregate) => Some((aggregate, buffer)),
-                        None => {
-                            self.pool.put(buffer);
-                            None
-                        }
-                    }
-                });
-                let Some(begun) = begun else {
-                    self.write_alone(session, first_storage, first_packet);
-                    return Err(storage);
-                };
-                self.outcomes.push_back(Outcome::Copied(first_storage));
-                begun
-            }
+        bytes: &[u8],
+    ) -> bool {
+        let Some(flow) = &mut self.flows[place] else {
+            return false;
         };
-        let bytes = &storage.bytes()[packet];
-        let joined = match aggregate.append(candidate, bytes, buffer.whole_mut()) {
-            Append::Merged => {
-                self.outcomes.push_back(Outcome::Copied(storage));
-                Ok(())
-            }
-            Append::Refused => Err(storage),
-        };
-        let over = joined.is_err() || aggregate.is_complete();
-        let held = Held::Many { aggregate, buffer };
-        let flow = Flow { session, held };
-        if over {
-            self.write(flow);
-        } else {
-            self.keep(place, flow);
+        if flow.session != session {
+            return false;
         }
-        joined
+        if let Held::One {
+            candidate: first,
+            storage,
+            packet,
+        } = &flow.held
+        {
+            let Some(mut buffer) = self.pool.take() else {
+                return false;
+            };
+            let bytes = &storage.bytes()[packet.clone()];
+            let Some(aggregate) = Aggregate::start(first, bytes, buffer.whole_mut()) else {
+                self.pool.put(buffer);
+                return false;
+            };
+            let many = Held::Many { aggregate, buffer };
+            if let Held::One { storage, .. } = mem::replace(&mut flow.held, many) {
+                self.outcomes.push_back(Outcome::Copied(storage));
+            }
+        }
+        let Held::Many { aggregate, buffer } = &mut flow.held else {
+            return false;
+        };
+        if aggregate.append(candidate, bytes, buffer.whole_mut()) == Append::Refused {
+            return false;
+        }
+        if aggregate.is_complete() {
+            self.close_at(place);
+        }
+        true
     }
 
     fn close_session(&mut self, session: SessionId) {
@@ -193,17 +176,19 @@ impl Merging {
         while open != 0 {
             let place = open.trailing_zeros() as usize;
             open &= open - 1;
-            let ours = self.flows[place]
-                .as_ref()
-                .is_some_and(|flow| flow.session == session);
-            if ours && let Some(flow) = self.take(place) {
-                self.write(flow);
+            let of_session = |flow: &Flow| flow.session == session;
+            if self.flows[place].as_ref().is_some_and(of_session) {
+                self.close_at(place);
             }
         }
     }
 
-    fn write(&mut self, flow: Flow) {
-        let Flow { session, held } = flow;
+    /// Ends the flow at this place, if there is one.
+    fn close_at(&mut self, place: usize) {
+        self.open &= !(1 << place);
+        let Some(Flow { session, held }) = self.flows[place].take() else {
+            return;
+        };
         match held {
             Held::One {
                 storage, packet, ..
@@ -235,16 +220,6 @@ impl Merging {
             None => Outcome::Copied(storage),
         };
         self.outcomes.push_back(outcome);
-    }
-
-    fn keep(&mut self, place: usize, flow: Flow) {
-        self.open |= 1 << place;
-        self.flows[place] = Some(flow);
-    }
-
-    fn take(&mut self, place: usize) -> Option<Flow> {
-        self.open &= !(1 << place);
-        self.flows[place].take()
     }
 }
 

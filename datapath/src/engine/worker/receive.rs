@@ -173,6 +173,9 @@ impl Worker {
 
     /// Runs one burst to completion.
     fn receive(&mut self, burst: &mut ArrayVec<Arrived, BURST>) {
+        if burst.is_empty() {
+            return;
+        }
         let mut pending = ArrayVec::<Pending, BURST>::new();
         for arrived in burst.drain(..) {
             match self.open(&arrived) {
@@ -314,7 +317,9 @@ impl Worker {
             }
             Some((offload, false)) => {
                 let udp = offload >= Offload::Udp;
-                self.merging.add(id, udp, storage, packet);
+                if let Some(copied) = self.merging.add(id, udp, storage, packet) {
+                    self.recycle(copied);
+                }
                 self.write_merged();
             }
         }

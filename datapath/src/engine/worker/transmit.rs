@@ -38,6 +38,8 @@ const GROUP: u8 = 1;
 /// The link-layer header to put before a frame to the peer, learned from the peer's own frames.
 #[derive(Debug, Default)]
 pub(super) struct LinkLayer {
+    /// The header of the peer's last frame.
+    arrived: ArrayVec<u8, { ethernet::MAX_HEADER_LEN }>,
     header: ArrayVec<u8, { ethernet::MAX_HEADER_LEN }>,
     learned: Option<Instant>,
 }
@@ -45,6 +47,10 @@ pub(super) struct LinkLayer {
 impl LinkLayer {
     /// Takes the header of an accepted frame, the other way round.
     pub(super) fn learn(&mut self, arrived: &[u8], now: Instant) {
+        if arrived == &self.arrived[..] && self.learned.is_some() {
+            self.learned = Some(now);
+            return;
+        }
         let parts = arrived
             .split_first_chunk::<ADDRESS>()
             .and_then(|(ours, rest)| Some((ours, rest.split_first_chunk::<ADDRESS>()?)))
@@ -60,6 +66,9 @@ impl LinkLayer {
             return;
         }
         self.learned = Some(now);
+        self.arrived.clear();
+        // Fits, by the length checked above.
+        let _ = self.arrived.try_extend_from_slice(arrived);
         self.header.clear();
         for part in [peer, ours, kind] {
             // Fits, by the length checked above.
