@@ -160,6 +160,17 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
         self.watch(Kind::Poll, fd.as_fd().as_raw_fd(), token)
     }
 
+    /// Reports that `fd` is readable, once: its token is free then. What comes meanwhile costs the
+    /// kernel nothing.
+    ///
+    /// As of [`Self::poll`] otherwise.
+    ///
+    /// # Errors
+    /// What io_uring_enter(2) says.
+    pub fn poll_once(&mut self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        self.watch(Kind::PollOnce, fd.as_fd().as_raw_fd(), token)
+    }
+
     /// Reads all that comes out of `fd`, until cancelled.
     ///
     /// `token` must not be in use by another poll or read. `fd` must stay open until
@@ -316,6 +327,7 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
             Kind::Read => opcode::ReadMulti::new(fd, 0, GROUP)
                 .offset(u64::MAX)
                 .build(),
+            Kind::PollOnce => opcode::PollAdd::new(fd, POLL_IN).build(),
             Kind::Poll | Kind::Write | Kind::Cancel => {
                 opcode::PollAdd::new(fd, POLL_IN).multi(true).build()
             }
@@ -365,7 +377,7 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
         let (kind, slot) = operation(entry.user_data());
         match kind {
             Kind::Write => self.complete_write(slot, entry),
-            Kind::Read | Kind::Poll => self.complete_watch(slot, entry),
+            Kind::Read | Kind::Poll | Kind::PollOnce => self.complete_watch(slot, entry),
             Kind::Cancel => None,
         }
     }
@@ -398,6 +410,11 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
                 }
                 Some(Completion::Read { token, bytes })
             }
+            (Ok(_), _) if kind == Kind::PollOnce => {
+                self.watches[slot as usize] = None;
+                self.free_watches.push(slot);
+                Some(Completion::Ready { token })
+            }
             (Ok(_), _) if kind == Kind::Poll => {
                 if over {
                     self.lapse(slot, cancelled);
@@ -428,7 +445,9 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
         self.free_watches.push(slot);
         Some(match kind {
             Kind::Read => Completion::ReadEnded { token, error },
-            Kind::Poll | Kind::Write | Kind::Cancel => Completion::PollEnded { token, error },
+            Kind::Poll | Kind::PollOnce | Kind::Write | Kind::Cancel => {
+                Completion::PollEnded { token, error }
+            }
         })
     }
 }
@@ -490,6 +509,7 @@ enum Kind {
     Read = 1,
     Write = 2,
     Cancel = 3,
+    PollOnce = 4,
 }
 
 fn user_data(kind: Kind, slot: u32) -> u64 {
@@ -501,6 +521,7 @@ fn operation(user_data: u64) -> (Kind, u32) {
         0 => Kind::Poll,
         1 => Kind::Read,
         2 => Kind::Write,
+        4 => Kind::PollOnce,
         _ => Kind::Cancel,
     };
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]

@@ -40,6 +40,29 @@ fn a_poll_reports_each_time_that_there_is_something_new() {
 }
 
 #[test]
+fn a_poll_for_once_reports_once_and_leaves_nothing() {
+    let mut ring = VecRing::new(&SMALL).unwrap();
+    let counter = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+    for _ in 0..20 {
+        ring.poll_once(&counter, 7).unwrap();
+        assert!(nothing(&mut ring));
+        rustix::io::write(&counter, &1_u64.to_ne_bytes()).unwrap();
+        assert!(matches!(next(&mut ring), Completion::Ready { token: 7 }));
+        rustix::io::write(&counter, &1_u64.to_ne_bytes()).unwrap();
+        assert!(nothing(&mut ring), "nobody asked again");
+        rustix::io::read(&counter, &mut [0; 8]).unwrap();
+    }
+    rustix::io::write(&counter, &1_u64.to_ne_bytes()).unwrap();
+    ring.poll_once(&counter, 8).unwrap();
+    let ready = next(&mut ring);
+    assert!(
+        matches!(ready, Completion::Ready { token: 8 }),
+        "it was before"
+    );
+    assert_eq!(ring.in_kernel, 0);
+}
+
+#[test]
 fn a_cancelled_poll_ends_once_and_its_token_can_be_used_again() {
     let mut ring = VecRing::new(&SMALL).unwrap();
     let counter = eventfd(0, EventfdFlags::NONBLOCK).unwrap();

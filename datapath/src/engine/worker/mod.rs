@@ -154,6 +154,9 @@ pub struct Parts {
 pub struct Worker {
     // hot
     queue: Option<Queue>,
+    /// The ring will say when the queue has frames. Asked for before a sleep only: to a worker that
+    /// is awake each burst would come with a wake-up.
+    queue_polled: bool,
     uring: Ring<Storage>,
     engine: AnyEngine,
     sessions: Vec<Option<Box<Entry>>>,
@@ -235,14 +238,12 @@ impl Worker {
         })?;
         let inbox = parts.inboxes.of(parts.id).ok_or(io::ErrorKind::NotFound)?;
         uring.poll(inbox, token::WAKE)?;
-        if let Some(queue) = &parts.queue {
-            uring.poll(queue, token::QUEUE)?;
-        }
         if let Some(receiver) = &parts.raw_receiver {
             uring.poll(receiver, token::RAW)?;
         }
         Ok(Self {
             queue: parts.queue,
+            queue_polled: false,
             uring,
             engine: engine::detect(),
             sessions: Vec::new(),
@@ -340,6 +341,12 @@ impl Worker {
             .front()
             .map(|&(due, _)| due.saturating_duration_since(self.now));
         if !inbox.fall_asleep() && self.commands.is_empty() {
+            if let Some(queue) = &self.queue
+                && !self.queue_polled
+            {
+                self.uring.poll_once(queue, token::QUEUE)?;
+                self.queue_polled = true;
+            }
             let longest = if self.outgoing.waits_for_device() {
                 BUSY_SLEEP
             } else {
@@ -484,7 +491,10 @@ impl Worker {
             };
             worked = true;
             match completion {
-                Completion::Ready { token } => self.raw_readable |= token == token::RAW,
+                Completion::Ready { token } => {
+                    self.raw_readable |= token == token::RAW;
+                    self.queue_polled &= token != token::QUEUE;
+                }
                 // Deaf on one ear, the worker would only seem to work.
                 Completion::PollEnded { error, .. } => return Err(error),
                 Completion::Read { token, bytes } => self.send_read(token, bytes),
