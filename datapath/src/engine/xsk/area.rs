@@ -24,8 +24,6 @@ pub const FRAME_BYTES: usize = CHUNK_BYTES - HEADROOM_BYTES;
 pub(super) const HEADROOM_BYTES: usize = 256;
 const METADATA_BYTES: usize = size_of::<Metadata>();
 
-/// Metadata, all headers outside of the encryption, and a small packet.
-const PREFETCHED_LINES: usize = 3;
 const CACHE_LINE_BYTES: usize = 64;
 
 // The XDP program passes what does not fit, so both must have the same idea of it.
@@ -94,13 +92,13 @@ impl Frame {
         unsafe { ptr::read_unaligned(start.cast::<Metadata>()) }
     }
 
-    /// Has the processor fetch the headers into its cache, the metadata before them included.
+    /// Has the processor fetch the frame into its cache, the metadata before it included.
     pub(super) fn prefetch(&self) {
         #[cfg(target_arch = "x86_64")]
-        for line in 0..PREFETCHED_LINES {
+        for line in (0..METADATA_BYTES + self.len()).step_by(CACHE_LINE_BYTES) {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let start = self.area.at(self.desc.addr() - METADATA_BYTES);
-            let line = start.wrapping_add(line * CACHE_LINE_BYTES);
+            let line = start.wrapping_add(line);
             // SAFETY: a hint, which reads nothing, wherever it points to.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast_const().cast()) };
         }
