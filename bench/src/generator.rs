@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
@@ -147,6 +148,15 @@ impl Ends {
         }
     }
 
+    /// The measured end's session, as the worker makes it.
+    pub(crate) fn near_session(&self) -> Result<Session> {
+        let mut session = Session::new(self.tunnel);
+        session.set_link(self.link);
+        session.set_mppe(Some(&self.rx), Some(&self.tx))?;
+        session.set_interface(Some(self.inner));
+        Ok(session)
+    }
+
     /// The far end's session.
     pub(crate) fn far_session(&self) -> Result<Session> {
         let mut session = Session::new(Tunnel {
@@ -268,10 +278,15 @@ pub(crate) struct Frames {
 impl Frames {
     /// Each of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .map(|(start, &end)| &self.bytes[start..end])
+        self.range(0..self.len())
+    }
+
+    /// Some of them.
+    pub(crate) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        range.map(|index| {
+            let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.bytes[start..self.ends[index]]
+        })
     }
 
     /// How many.
@@ -397,12 +412,7 @@ mod tests {
     const GRE: usize = ETHERNET_BYTES + ipv4::HEADER_LEN;
 
     fn near_session(number: u32) -> Session {
-        let ends = Ends::of(number);
-        let mut session = Session::new(ends.tunnel);
-        session.set_link(ends.link);
-        session.set_mppe(Some(&ends.rx), Some(&ends.tx)).unwrap();
-        session.set_interface(Some(ends.inner));
-        session
+        Ends::of(number).near_session().unwrap()
     }
 
     fn open(session: &mut Session, frame: &[u8]) -> Vec<u8> {
