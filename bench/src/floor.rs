@@ -28,7 +28,9 @@ use crate::generator::{
     CLIENT, Cipher, ETHERNET_BYTES, Frames, HEADER_BYTES, PORT, Peers, SERVER, Size,
     UDP_HEADER_BYTES, inner_address, outer_headers,
 };
-use crate::lab::{LOAD, Lab, Load, Wire, gbps, in_words, interface, median, open, steer, timed};
+use crate::lab::{
+    LOAD, Lab, Load, Meeting, Wire, gbps, in_words, interface, median, open, steer, timed,
+};
 use crate::rows::Rows;
 use crate::timing::now;
 
@@ -63,7 +65,7 @@ struct Row {
     what: &'static str,
 }
 
-/// Numbers of tunnels that no product has; each of these takes two.
+/// Numbers of tunnels that no product has, four for each worker. Of these, two are each one's.
 pub(crate) const NULL: u32 = 60_000;
 pub(crate) const FLOOR: u32 = 60_002;
 
@@ -73,7 +75,7 @@ const FLOWS: u32 = 100;
 pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let lab = Lab::new()?;
     let measured = lab.measure(options.common.cores.first().copied(), |lab| {
-        let _sink = lab.sink()?;
+        let _sink = lab.sink(0)?;
         let mut bench = Bench::new(lab, options.train)?;
         let time = options.common.time(30) / u32::try_from(options.sizes.len())?;
         let mut measured = Vec::new();
@@ -170,12 +172,13 @@ impl Bench {
 
     fn round(&mut self, size: Size) -> Result<Round> {
         let mut round = Round::default();
+        let alone = Meeting::default();
         let frames = Arc::new(self.peers.frames(LOAD as usize, size)?);
         let [null, near] = self.loads.as_mut().context("not prepared")?;
-        let load = up(null, &frames, || Ok(()))?;
+        let load = up(null, &frames, &alone, || Ok(()))?;
         let ways = [Up::Receive, Up::PerPacket, Up::Copied, Up::Merged];
         for (index, way) in ways.into_iter().enumerate() {
-            let all = up(near, &frames, || self.floor.drain_up(way))?;
+            let all = up(near, &frames, &alone, || self.floor.drain_up(way))?;
             round.ns[index] = Some(all - load);
             round.generator_ns[index] = Some(load);
         }
@@ -207,9 +210,11 @@ impl Bench {
 pub(crate) fn up(
     load: &mut Load,
     frames: &Arc<Frames>,
+    meeting: &Meeting,
     drain: impl FnOnce() -> Result<()>,
 ) -> Result<f64> {
     let sent = load.send(frames, 0)?;
+    meeting.wait();
     let time = sent.time + timed(drain)?;
     Ok(time.as_nanos() as f64 / sent.frames as f64)
 }

@@ -96,8 +96,10 @@ pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The measured end's address inside of every tunnel.
 pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// Where packets from the tunnels are routed on to.
-pub(crate) const BEYOND: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 1);
+/// Where packets from the tunnels are routed on to: each worker's have an address of their own.
+pub(crate) const fn beyond(worker: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 18, 1, worker)
+}
 /// What may be sent through a tunnel; the frame around it fits into 1500 bytes.
 pub(crate) const INNER_MTU: u16 = MAX_INNER;
 /// Bytes of an Ethernet header without tags.
@@ -206,6 +208,8 @@ pub(crate) struct Peers {
     engine: AnyEngine,
     cipher: Cipher,
     train: usize,
+    /// Where their packets go.
+    to: Ipv4Addr,
     sent: usize,
 }
 
@@ -220,8 +224,14 @@ impl Peers {
             engine: detect(),
             cipher,
             train: train.max(1),
+            to: beyond(0),
             sent: 0,
         })
+    }
+
+    /// The same, whose packets go to another address.
+    pub(crate) fn to(self, to: Ipv4Addr) -> Self {
+        Self { to, ..self }
     }
 
     /// The next frames, where the last call left off.
@@ -252,7 +262,7 @@ impl Peers {
         // Ours, seen from there.
         let tunnel = *session.tunnel();
         let number = u32::from(tunnel.peer_call_id.0) - 1;
-        let packet = datagram(inner_address(number), BEYOND, *identification, size);
+        let packet = datagram(inner_address(number), self.to, *identification, size);
         *identification = identification.wrapping_add(1);
         frames.seal(session, &mut self.engine, &packet, self.cipher)
     }
@@ -447,7 +457,7 @@ mod tests {
                 let packet = open(&mut near[session], frame);
                 let expected = datagram(
                     inner_address(7 + u32::try_from(session).unwrap()),
-                    BEYOND,
+                    beyond(0),
                     identifications[session],
                     IMIX[index],
                 );
@@ -462,7 +472,7 @@ mod tests {
         let mut peers = Peers::new(0, 1, 32, Cipher::Null).unwrap();
         let frames = peers.frames(1, Size::Bytes(100)).unwrap();
         let frame = frames.iter().next().unwrap();
-        let expected = datagram(inner_address(0), BEYOND, 0, 100);
+        let expected = datagram(inner_address(0), beyond(0), 0, 100);
         assert_eq!(frame[HEADER_BYTES..], expected);
     }
 

@@ -8,6 +8,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,14 +32,14 @@ use greyhound_tests::namespace::Namespace;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::generator::{
-    BEYOND, Ends, Frames, GATEWAY, HEADER_BYTES, INNER_MTU, Size, inner_address,
+    Ends, Frames, GATEWAY, HEADER_BYTES, INNER_MTU, Size, beyond, inner_address,
 };
 use crate::timing::now;
 
 /// Frames that the generator sends in one go: half of what the socket's rings hold.
 pub(crate) const LOAD: u32 = 2048;
 
-/// A namespace where packets to [`BEYOND`] end in an interface that nobody reads.
+/// A namespace that routes.
 #[derive(Debug)]
 pub(crate) struct Lab {
     namespace: Namespace,
@@ -72,13 +73,10 @@ impl Lab {
         })?
     }
 
-    /// An interface for what is routed on. It takes packets of up to 64 KB as they are, and what
-    /// its queue does not hold is dropped.
-    pub(crate) fn sink(&self) -> Result<Tun> {
-        let sink = tun::create(&interface("sink", Ipv4Addr::new(198, 18, 0, 1)), true)?;
-        self.namespace
-            .ip(&format!("route add {BEYOND}/32 dev {}", sink.kernel_name))?;
-        Ok(sink)
+    /// An interface for what is routed on from one worker. It takes packets of up to 64 KB as they
+    /// are, nobody reads it, and what its queue does not hold is dropped.
+    pub(crate) fn sink(&self, worker: u8) -> Result<Tun> {
+        tun::create(&interface("sink", beyond(worker)), true)
     }
 
     /// A pair of interfaces, both in the namespace.
@@ -99,7 +97,7 @@ impl Lab {
 }
 
 /// The two ends of a pair of interfaces.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wire {
     /// Where the generator sends.
     pub(crate) far: Uplink,
@@ -199,6 +197,40 @@ impl Drop for Load {
     }
 }
 
+/// Where threads wait for each other, so that they are busy at the same time. Who waits alone for
+/// long goes on alone.
+#[derive(Debug, Default)]
+pub(crate) struct Meeting {
+    expected: usize,
+    arrived: AtomicUsize,
+}
+
+impl Meeting {
+    /// Of so many threads.
+    pub(crate) fn of(expected: usize) -> Self {
+        Self {
+            expected,
+            arrived: AtomicUsize::new(0),
+        }
+    }
+
+    /// Until as many have come as are expected.
+    pub(crate) fn wait(&self) {
+        if self.expected < 2 {
+            return;
+        }
+        let number = self.arrived.fetch_add(1, Ordering::SeqCst) + 1;
+        let all = number.next_multiple_of(self.expected);
+        let end = deadline(ALONE);
+        while self.arrived.load(Ordering::SeqCst) < all && now() < end {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// How long one thread waits for the others.
+const ALONE: Duration = Duration::from_millis(200);
+
 /// The CPU time of this thread so far.
 pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -248,7 +280,7 @@ pub(crate) struct Product {
     worker: Worker,
     line: Line,
     /// Kept so that its program stays attached.
-    _steering: Steering,
+    steering: Option<Steering>,
     installed: u32,
     reaper: Reaper,
 }
@@ -263,20 +295,24 @@ pub(crate) struct Line {
 }
 
 impl Product {
-    /// With tunnels numbered from `first` on, each with an interface.
+    /// Alone on the first queue of a wire, with tunnels numbered from `first` on.
     pub(crate) fn new(wire: &Wire, first: u32, sessions: u32) -> Result<Self> {
         let mut io = open(&wire.near, 1)?;
-        let queue = io.queues.pop().context("no queue")?;
         let mut steering = io.steering.context("no XDP program")?;
-        let inboxes = inboxes(1)?;
-        let (parts, line) = parts(0, 0, queue, &inboxes)?;
+        steer(&mut steering, 0, first, sessions)?;
+        let queue = io.queues.pop().context("no queue")?;
+        let (parts, line) = parts(0, 0, queue, &inboxes(1)?)?;
+        let mut product = Self::of(parts, line, first, sessions)?;
+        product.steering = Some(steering);
+        Ok(product)
+    }
+
+    /// One worker of several, with tunnels numbered from `first` on, each with an interface.
+    pub(crate) fn of(parts: Parts, line: Line, first: u32, sessions: u32) -> Result<Self> {
         let mut product = Self {
             worker: Worker::new(parts).context("io_uring")?,
             line,
-            _steering: {
-                steer(&mut steering, 0, first, sessions)?;
-                steering
-            },
+            steering: None,
             installed: 0,
             reaper: Reaper::start()?,
         };
@@ -288,8 +324,7 @@ impl Product {
                 product.drain()?;
             }
         }
-        product.drain()?;
-        product.check()?;
+        product.totals()?;
         Ok(product)
     }
 
@@ -310,15 +345,11 @@ impl Product {
         self.drain()?;
         totals(&self.line.reports)
     }
-
-    /// Whether a command has failed.
-    fn check(&mut self) -> Result<()> {
-        self.totals().map(drop)
-    }
 }
 
 impl Drop for Product {
     fn drop(&mut self) {
+        self.steering = None;
         for id in 0..self.installed {
             let _ = self.line.commands.send(Command::Remove(SessionId(id)));
         }

@@ -115,7 +115,7 @@ fn measure(lab: &Lab, worker_core: usize, pause: Duration, time: Duration) -> Re
         lost: 0,
         rate: 0,
     };
-    let _sink = lab.sink()?;
+    let _sink = lab.sink(0)?;
     let (wire, floor_wire) = (lab.wire("lat", 1)?, lab.wire("floor", 1)?);
     let mut floor = Inline::new(&floor_wire, pause)?;
     let worker = Running::start(&wire, worker_core)?;
