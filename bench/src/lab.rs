@@ -36,6 +36,9 @@ use crate::generator::{
 };
 use crate::timing::now;
 
+/// How long a worker looks for work when it runs by itself: as by default.
+const SPIN: Duration = Duration::from_micros(50);
+
 /// Frames that the generator sends in one go: half of what the socket's rings hold.
 pub(crate) const LOAD: u32 = 2048;
 
@@ -417,6 +420,7 @@ pub(crate) fn parts(
             frames: frames_out,
             wake,
         },
+        spin: SPIN,
     };
     let line = Line {
         commands,

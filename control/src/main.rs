@@ -91,6 +91,9 @@ struct UpOptions {
     /// Frames that each ring of a queue holds, a power of two from 64 to 16384
     #[arg(long, value_name = "N")]
     ring_size: Option<u32>,
+    /// Microseconds for which a worker looks for work before it sleeps: more is quicker to answer
+    #[arg(long, value_name = "US")]
+    spin: Option<u64>,
     /// Read and write the interfaces packet by packet, to compare or to look for an error
     #[arg(long)]
     no_offload: bool,

@@ -111,6 +111,9 @@ fn datapath_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
     if let Some(frames) = options.ring_size {
         arguments.extend(["--ring-size".into(), frames.to_string().into()]);
     }
+    if let Some(microseconds) = options.spin {
+        arguments.extend(["--spin".into(), microseconds.to_string().into()]);
+    }
     if options.no_offload {
         arguments.push("--no-offload".into());
     }

@@ -5,6 +5,7 @@
 
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -104,6 +105,7 @@ fn start(options: &Options) -> Result<(Manager, UnixStream)> {
     let started = Manager::start(Setup {
         uplink,
         io,
+        spin: Duration::from_micros(options.spin),
         offload: !options.no_offload,
         frames_per_queue: (rings.rx_frames + rings.tx_frames) as usize,
         cores: cores.clone(),

@@ -145,6 +145,7 @@ fn worker(
             frames,
             wake: Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()),
         },
+        spin: std::time::Duration::ZERO,
     });
     (worker.unwrap(), commands_out, reports)
 }

@@ -80,6 +80,8 @@ pub struct Setup {
     pub io: Io,
     /// UMEM frames of each queue, in both directions.
     pub frames_per_queue: usize,
+    /// How long a worker looks for work before it sleeps.
+    pub spin: Duration,
     /// Whether interfaces are to have offloads.
     pub offload: bool,
     /// The core of each worker.
@@ -126,6 +128,7 @@ impl Manager {
                 inboxes: Arc::clone(&inboxes),
                 commands,
                 outbox: outbox.clone(),
+                spin: setup.spin,
             };
             let begun = begun_out.clone();
             let thread = std::thread::Builder::new()

@@ -30,6 +30,10 @@ pub struct Options {
     /// More survive a longer burst; fewer stay in the processor's cache.
     #[arg(long, default_value_t = 4096, value_parser = ring_size)]
     pub ring_size: u32,
+    /// Microseconds for which a worker without work looks for some, at most, before it sleeps.
+    /// More answers sooner, and takes the core; 0 sleeps at once.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub spin: u64,
     /// Read and write the interfaces packet by packet: the kernel neither merges nor splits any.
     #[arg(long)]
     pub no_offload: bool,

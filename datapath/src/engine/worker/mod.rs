@@ -24,12 +24,14 @@ mod early;
 mod keys;
 mod merge;
 mod receive;
+mod spin;
 mod transmit;
 
 use early::Early;
 use keys::Keys;
 use merge::Merging;
 pub use receive::Arrived;
+use spin::Spin;
 
 /// Frames handled in one go. More adds latency and no speed.
 pub const BURST: usize = 64;
@@ -38,9 +40,6 @@ pub const BURST: usize = 64;
 const ACK_DELAY: Duration = Duration::from_millis(20);
 /// Frames after which an acknowledgement waits no longer: half of the window of 64 we announce.
 const ACK_FRAMES: u32 = 32;
-/// How long a worker without work looks for some before it sleeps. A sleep and a wake-up cost
-/// 10 to 20 microseconds.
-const SPIN: Duration = Duration::from_micros(20);
 /// The longest sleep; a worker has nothing to do then, so it only bounds what a lost wake costs.
 const SLEEP: Duration = Duration::from_secs(1);
 /// The longest sleep while the device is too busy to take what waits in the TX ring.
@@ -146,6 +145,8 @@ pub struct Parts {
     pub commands: Receiver<Command>,
     /// To the main thread.
     pub outbox: Outbox,
+    /// How long it looks for work, at most, before it sleeps.
+    pub spin: Duration,
 }
 
 /// The running worker.
@@ -164,6 +165,7 @@ pub struct Worker {
     drops: Drops,
     owed: std::collections::VecDeque<(Instant, SessionId)>,
     now: Instant,
+    spin: Spin,
     inboxes: Arc<Inboxes>,
     id: WorkerId,
     // cold
@@ -252,6 +254,7 @@ impl Worker {
             drops: Drops::default(),
             owed: std::collections::VecDeque::with_capacity(1024),
             now: clock(),
+            spin: Spin::new(parts.spin),
             inboxes: parts.inboxes,
             id: parts.id,
             raw_receiver: parts.raw_receiver,
@@ -280,20 +283,16 @@ impl Worker {
     }
 
     fn work(&mut self) -> io::Result<()> {
-        let mut idle_since = None;
         while !self.stopping {
             let worked = self.pass()?;
             if worked {
-                idle_since = None;
-                continue;
-            }
-            let since = *idle_since.get_or_insert(self.now);
-            if self.now.duration_since(since) < SPIN {
+                self.spin.worked();
+            } else if self.spin.goes_on(self.now) {
                 std::hint::spin_loop();
-                continue;
+            } else {
+                self.sleep()?;
+                self.spin.slept(clock());
             }
-            idle_since = None;
-            self.sleep()?;
         }
         Ok(())
     }
