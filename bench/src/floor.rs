@@ -29,10 +29,10 @@ use crate::generator::{
     UDP_HEADER_BYTES, inner_address, outer_headers,
 };
 use crate::lab::{
-    LOAD, Lab, Load, Meeting, Wire, gbps, in_words, interface, median, open, steer, timed,
+    LOAD, Lab, Load, Meeting, Wire, core, gbps, in_words, interface, median, open, rounds, steer,
+    timed,
 };
 use crate::rows::Rows;
-use crate::timing::now;
 
 /// `greyhound-bench floor`
 #[derive(Clone, Debug, Args)]
@@ -74,27 +74,22 @@ const FLOWS: u32 = 100;
 
 pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let lab = Lab::new()?;
-    let measured = lab.measure(options.common.cores.first().copied(), |lab| {
+    let measured = lab.measure(core(&options.common.cores), |lab| {
         let _sink = lab.sink(0)?;
         let mut bench = Bench::new(lab, options.train)?;
         let time = options.common.time(30) / u32::try_from(options.sizes.len())?;
         let mut measured = Vec::new();
         for &size in &options.sizes {
             bench.prepare(size)?;
-            let mut rounds = Vec::new();
-            let end = now() + time;
-            while rounds.len() < MIN_ROUNDS || now() < end {
-                rounds.push(bench.round(size)?);
-            }
-            measured.push((size, rounds));
+            measured.push((size, rounds(time, || bench.round(size))?));
         }
         Ok(measured)
     })?;
-    for (size, rounds) in measured {
+    for (size, measured) in measured {
         for (index, (floor, what)) in FLOORS.into_iter().enumerate() {
             let of = |get: fn(&Round, usize) -> Option<f64>| {
                 median(
-                    rounds
+                    measured
                         .iter()
                         .filter_map(|round| get(round, index))
                         .collect(),
@@ -120,9 +115,6 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     }
     Ok(())
 }
-
-/// As few rounds say something at all.
-pub(crate) const MIN_ROUNDS: usize = 5;
 
 const FLOORS: [(&str, &str); 6] = [
     ("A", "AF_XDP receive"),

@@ -62,17 +62,15 @@ impl Lab {
         Ok(Self { namespace })
     }
 
-    /// Measures on a thread of its own in the namespace, on this core if one is named.
+    /// Measures on a thread of its own in the namespace, on this core. One that changes its core
+    /// leaves what the kernel is about to do for it behind.
     pub(crate) fn measure<T: Send>(
         &self,
-        core: Option<usize>,
+        core: usize,
         work: impl FnOnce(&Self) -> Result<T> + Send,
     ) -> Result<T> {
         self.namespace.inside(|| {
-            if let Some(id) = core {
-                let pinned = core_affinity::set_for_current(CoreId { id });
-                ensure!(pinned, "core {id} is not to be had");
-            }
+            pin(core)?;
             work(self)
         })?
     }
@@ -98,6 +96,40 @@ impl Lab {
             near: Uplink::by_name(&near)?,
         })
     }
+}
+
+/// Keeps this thread, and those it starts, on one core.
+pub(crate) fn pin(core: usize) -> Result<()> {
+    let pinned = core_affinity::set_for_current(CoreId { id: core });
+    ensure!(pinned, "core {core} is not to be had");
+    Ok(())
+}
+
+/// The core that one thread measures on: the first that was named, else the last there is, for most
+/// of what else goes on is on the first.
+pub(crate) fn core(named: &[usize]) -> usize {
+    let last = || Some(core_affinity::get_core_ids()?.last()?.id);
+    named.first().copied().or_else(last).unwrap_or_default()
+}
+
+/// Measures rounds until the time is over. Now and then the kernel puts off what it has to do, and
+/// a round lacks packets: it does not count.
+///
+/// # Errors
+/// Too many do not count: why the last one did not.
+pub(crate) fn rounds<T>(time: Duration, mut round: impl FnMut() -> Result<T>) -> Result<Vec<T>> {
+    const FEWEST: usize = 5;
+    let end = deadline(time);
+    let mut rounds = Vec::new();
+    let mut failed = 0;
+    while rounds.len() < FEWEST || now() < end {
+        match round() {
+            Ok(figures) => rounds.push(figures),
+            Err(_) if failed < 3 + rounds.len() / 5 => failed += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rounds)
 }
 
 /// The two ends of a pair of interfaces.
@@ -540,7 +572,7 @@ mod tests {
             }
             Ok(())
         };
-        lab.measure(None, work).unwrap();
+        lab.measure(core(&[]), work).unwrap();
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use arrayvec::ArrayVec;
 use clap::Args;
-use core_affinity::CoreId;
 use greyhound_bpf::Steering;
 use greyhound_datapath::engine::handoff::Inboxes;
 use greyhound_datapath::engine::tun::{self, Tun};
@@ -34,7 +33,8 @@ use crate::generator::{
     Cipher, ETHERNET_BYTES, Ends, Frames, GATEWAY, HEADER_BYTES, Peers, SERVER, Size, inner_address,
 };
 use crate::lab::{
-    Lab, Line, Wire, deadline, in_words, inboxes, install, interface, open, parts, steer, totals,
+    Lab, Line, Wire, deadline, in_words, inboxes, install, interface, open, parts, pin, steer,
+    totals,
 };
 use crate::rows::Rows;
 use crate::timing::now;
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let worker_core = cores.get(1).copied().unwrap_or(client_core + 1);
     let time = options.common.time(20);
     let lab = Lab::new()?;
-    let measured = lab.measure(Some(client_core), |lab| {
+    let measured = lab.measure(client_core, |lab| {
         measure(lab, worker_core, Duration::from_micros(options.pause), time)
     })?;
     rows.note(&format!(
@@ -214,9 +214,7 @@ impl Drop for Running {
 }
 
 fn work(parts: Parts, core: usize) -> Result<()> {
-    if !core_affinity::set_for_current(CoreId { id: core }) {
-        bail!("core {core} is not to be had");
-    }
+    pin(core)?;
     Worker::new(parts)?.run()?;
     Ok(())
 }

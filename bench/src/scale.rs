@@ -11,13 +11,12 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
-use core_affinity::CoreId;
 use serde::Serialize;
 
 use crate::common::Common;
 use crate::floor::TRAIN;
 use crate::generator::Size;
-use crate::lab::{Lab, Meeting, Product, efficiency, gbps, inboxes, open, parts, steer};
+use crate::lab::{Lab, Meeting, Product, efficiency, gbps, inboxes, open, parts, pin, steer};
 use crate::rows::Rows;
 use crate::throughput::{Bench, Direction, Figures, Round, Track, medians};
 
@@ -81,8 +80,9 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
             queues.len() == cores.len(),
             "cores {cores:?} are not on a queue each: take consecutive ones"
         );
+        let first = *cores.first().context("at least one worker is needed")?;
         let lab = Lab::new()?;
-        let measured = lab.measure(None, |lab| measure(lab, options, cores, time))?;
+        let measured = lab.measure(first, |lab| measure(lab, options, cores, time))?;
         for (index, &size) in options.sizes.iter().enumerate() {
             for &direction in &options.directions {
                 let figures: Vec<Figures> = measured
@@ -135,8 +135,7 @@ fn measure(
                 parts(number.into(), core_id, queue.context("no queue")?, &inboxes)?;
             let (wire, meeting) = (wire.clone(), Arc::clone(&meeting));
             threads.push(scope.spawn(move || {
-                let pinned = core_affinity::set_for_current(CoreId { id: core });
-                ensure!(pinned, "core {core} is not to be had");
+                pin(core)?;
                 let _sink = lab.sink(number)?;
                 let product = Product::of(parts, line, first, options.sessions)?;
                 let (sessions, train) = (options.sessions, options.train);

@@ -19,12 +19,11 @@ use greyhound_datapath::mppe::{Chain, Engine, Job, StartKey, Strength};
 use serde::Serialize;
 
 use crate::common::Common;
-use crate::floor::{
-    Drain, FLOOR, Floor, MIN_ROUNDS, NULL, Null, Source, TRAIN, TRAINS_QUEUED, Up, down, up,
-};
+use crate::floor::{Drain, FLOOR, Floor, NULL, Null, Source, TRAIN, TRAINS_QUEUED, Up, down, up};
 use crate::generator::{Cipher, Peers, Size, beyond};
 use crate::lab::{
-    LOAD, Lab, Load, Meeting, Product, Wire, deadline, efficiency, gbps, median, timed,
+    LOAD, Lab, Load, Meeting, Product, Wire, core, deadline, efficiency, gbps, median, rounds,
+    timed,
 };
 use crate::rows::Rows;
 use crate::timing::now;
@@ -94,7 +93,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     ))?;
     let lab = Lab::new()?;
     let time = options.common.time(120);
-    let measured = lab.measure(options.common.cores.first().copied(), |lab| {
+    let measured = lab.measure(core(&options.common.cores), |lab| {
         let _sink = lab.sink(0)?;
         let mut tracks = Vec::new();
         let mut first = 0;
@@ -266,14 +265,10 @@ impl Bench {
         let mut measured = Vec::new();
         for &size in sizes {
             self.prepare(size)?;
-            let end = deadline(time);
+            let mut figures = rounds(time, || self.round(size))?;
             // What comes first finds nothing in the caches, and no keys made ahead.
-            self.round(size)?;
-            let mut rounds = Vec::new();
-            while rounds.len() < MIN_ROUNDS || now() < end {
-                rounds.push(self.round(size)?);
-            }
-            measured.push((size, rounds));
+            figures.remove(0);
+            measured.push((size, figures));
         }
         Ok(measured)
     }
