@@ -28,9 +28,11 @@ use crate::generator::{
     CLIENT, Cipher, ETHERNET_BYTES, Frames, HEADER_BYTES, PORT, Peers, SERVER, Size,
     UDP_HEADER_BYTES, inner_address, outer_headers,
 };
-use crate::lab::{LOAD, Lab, Load, Wire, gbps, in_words, interface, median, open, steer, timed};
+use crate::lab::{
+    LOAD, Lab, Load, Meeting, Wire, core, gbps, in_words, interface, median, open, rounds, steer,
+    timed,
+};
 use crate::rows::Rows;
-use crate::timing::now;
 
 /// `greyhound-bench floor`
 #[derive(Clone, Debug, Args)]
@@ -63,7 +65,7 @@ struct Row {
     what: &'static str,
 }
 
-/// Numbers of tunnels that no product has; each of these takes two.
+/// Numbers of tunnels that no product has, four for each worker. Of these, two are each one's.
 pub(crate) const NULL: u32 = 60_000;
 pub(crate) const FLOOR: u32 = 60_002;
 
@@ -72,27 +74,22 @@ const FLOWS: u32 = 100;
 
 pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let lab = Lab::new()?;
-    let measured = lab.measure(options.common.cores.first().copied(), |lab| {
-        let _sink = lab.sink()?;
+    let measured = lab.measure(core(&options.common.cores), |lab| {
+        let _sink = lab.sink(0)?;
         let mut bench = Bench::new(lab, options.train)?;
         let time = options.common.time(30) / u32::try_from(options.sizes.len())?;
         let mut measured = Vec::new();
         for &size in &options.sizes {
             bench.prepare(size)?;
-            let mut rounds = Vec::new();
-            let end = now() + time;
-            while rounds.len() < MIN_ROUNDS || now() < end {
-                rounds.push(bench.round(size)?);
-            }
-            measured.push((size, rounds));
+            measured.push((size, rounds(time, || bench.round(size))?));
         }
         Ok(measured)
     })?;
-    for (size, rounds) in measured {
+    for (size, measured) in measured {
         for (index, (floor, what)) in FLOORS.into_iter().enumerate() {
             let of = |get: fn(&Round, usize) -> Option<f64>| {
                 median(
-                    rounds
+                    measured
                         .iter()
                         .filter_map(|round| get(round, index))
                         .collect(),
@@ -118,9 +115,6 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     }
     Ok(())
 }
-
-/// As few rounds say something at all.
-pub(crate) const MIN_ROUNDS: usize = 5;
 
 const FLOORS: [(&str, &str); 6] = [
     ("A", "AF_XDP receive"),
@@ -170,12 +164,13 @@ impl Bench {
 
     fn round(&mut self, size: Size) -> Result<Round> {
         let mut round = Round::default();
+        let alone = Meeting::default();
         let frames = Arc::new(self.peers.frames(LOAD as usize, size)?);
         let [null, near] = self.loads.as_mut().context("not prepared")?;
-        let load = up(null, &frames, || Ok(()))?;
+        let load = up(null, &frames, &alone, || Ok(()))?;
         let ways = [Up::Receive, Up::PerPacket, Up::Copied, Up::Merged];
         for (index, way) in ways.into_iter().enumerate() {
-            let all = up(near, &frames, || self.floor.drain_up(way))?;
+            let all = up(near, &frames, &alone, || self.floor.drain_up(way))?;
             round.ns[index] = Some(all - load);
             round.generator_ns[index] = Some(load);
         }
@@ -207,9 +202,11 @@ impl Bench {
 pub(crate) fn up(
     load: &mut Load,
     frames: &Arc<Frames>,
+    meeting: &Meeting,
     drain: impl FnOnce() -> Result<()>,
 ) -> Result<f64> {
     let sent = load.send(frames, 0)?;
+    meeting.wait();
     let time = sent.time + timed(drain)?;
     Ok(time.as_nanos() as f64 / sent.frames as f64)
 }

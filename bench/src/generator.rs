@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
@@ -95,8 +96,10 @@ pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The measured end's address inside of every tunnel.
 pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// Where packets from the tunnels are routed on to.
-pub(crate) const BEYOND: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 1);
+/// Where packets from the tunnels are routed on to: each worker's have an address of their own.
+pub(crate) const fn beyond(worker: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 18, 1, worker)
+}
 /// What may be sent through a tunnel; the frame around it fits into 1500 bytes.
 pub(crate) const INNER_MTU: u16 = MAX_INNER;
 /// Bytes of an Ethernet header without tags.
@@ -145,6 +148,15 @@ impl Ends {
                 mtu: INNER_MTU,
             },
         }
+    }
+
+    /// The measured end's session, as the worker makes it.
+    pub(crate) fn near_session(&self) -> Result<Session> {
+        let mut session = Session::new(self.tunnel);
+        session.set_link(self.link);
+        session.set_mppe(Some(&self.rx), Some(&self.tx))?;
+        session.set_interface(Some(self.inner));
+        Ok(session)
     }
 
     /// The far end's session.
@@ -196,6 +208,8 @@ pub(crate) struct Peers {
     engine: AnyEngine,
     cipher: Cipher,
     train: usize,
+    /// Where their packets go.
+    to: Ipv4Addr,
     sent: usize,
 }
 
@@ -210,8 +224,14 @@ impl Peers {
             engine: detect(),
             cipher,
             train: train.max(1),
+            to: beyond(0),
             sent: 0,
         })
+    }
+
+    /// The same, whose packets go to another address.
+    pub(crate) fn to(self, to: Ipv4Addr) -> Self {
+        Self { to, ..self }
     }
 
     /// The next frames, where the last call left off.
@@ -242,7 +262,7 @@ impl Peers {
         // Ours, seen from there.
         let tunnel = *session.tunnel();
         let number = u32::from(tunnel.peer_call_id.0) - 1;
-        let packet = datagram(inner_address(number), BEYOND, *identification, size);
+        let packet = datagram(inner_address(number), self.to, *identification, size);
         *identification = identification.wrapping_add(1);
         frames.seal(session, &mut self.engine, &packet, self.cipher)
     }
@@ -268,10 +288,15 @@ pub(crate) struct Frames {
 impl Frames {
     /// Each of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .map(|(start, &end)| &self.bytes[start..end])
+        self.range(0..self.len())
+    }
+
+    /// Some of them.
+    pub(crate) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        range.map(|index| {
+            let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+            &self.bytes[start..self.ends[index]]
+        })
     }
 
     /// How many.
@@ -397,12 +422,7 @@ mod tests {
     const GRE: usize = ETHERNET_BYTES + ipv4::HEADER_LEN;
 
     fn near_session(number: u32) -> Session {
-        let ends = Ends::of(number);
-        let mut session = Session::new(ends.tunnel);
-        session.set_link(ends.link);
-        session.set_mppe(Some(&ends.rx), Some(&ends.tx)).unwrap();
-        session.set_interface(Some(ends.inner));
-        session
+        Ends::of(number).near_session().unwrap()
     }
 
     fn open(session: &mut Session, frame: &[u8]) -> Vec<u8> {
@@ -437,7 +457,7 @@ mod tests {
                 let packet = open(&mut near[session], frame);
                 let expected = datagram(
                     inner_address(7 + u32::try_from(session).unwrap()),
-                    BEYOND,
+                    beyond(0),
                     identifications[session],
                     IMIX[index],
                 );
@@ -452,7 +472,7 @@ mod tests {
         let mut peers = Peers::new(0, 1, 32, Cipher::Null).unwrap();
         let frames = peers.frames(1, Size::Bytes(100)).unwrap();
         let frame = frames.iter().next().unwrap();
-        let expected = datagram(inner_address(0), BEYOND, 0, 100);
+        let expected = datagram(inner_address(0), beyond(0), 0, 100);
         assert_eq!(frame[HEADER_BYTES..], expected);
     }
 

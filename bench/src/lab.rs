@@ -8,6 +8,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,10 +29,11 @@ use greyhound_datapath::engine::xsk::{self, Queue};
 use greyhound_datapath::ids::{SessionId, WorkerId};
 use greyhound_datapath::ipc::{Interface, WorkerTotals};
 use greyhound_tests::namespace::Namespace;
+use rustix::process::setpriority_process;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::generator::{
-    BEYOND, Ends, Frames, GATEWAY, HEADER_BYTES, INNER_MTU, Size, inner_address,
+    Ends, Frames, GATEWAY, HEADER_BYTES, INNER_MTU, Size, beyond, inner_address,
 };
 use crate::timing::now;
 
@@ -41,7 +43,7 @@ const SPIN: Duration = Duration::from_micros(50);
 /// Frames that the generator sends in one go: half of what the socket's rings hold.
 pub(crate) const LOAD: u32 = 2048;
 
-/// A namespace where packets to [`BEYOND`] end in an interface that nobody reads.
+/// A namespace that routes.
 #[derive(Debug)]
 pub(crate) struct Lab {
     namespace: Namespace,
@@ -60,28 +62,23 @@ impl Lab {
         Ok(Self { namespace })
     }
 
-    /// Measures on a thread of its own in the namespace, on this core if one is named.
+    /// Measures on a thread of its own in the namespace, on this core. One that changes its core
+    /// leaves what the kernel is about to do for it behind.
     pub(crate) fn measure<T: Send>(
         &self,
-        core: Option<usize>,
+        core: usize,
         work: impl FnOnce(&Self) -> Result<T> + Send,
     ) -> Result<T> {
         self.namespace.inside(|| {
-            if let Some(id) = core {
-                let pinned = core_affinity::set_for_current(CoreId { id });
-                ensure!(pinned, "core {id} is not to be had");
-            }
+            pin(core)?;
             work(self)
         })?
     }
 
-    /// An interface for what is routed on. It takes packets of up to 64 KB as they are, and what
-    /// its queue does not hold is dropped.
-    pub(crate) fn sink(&self) -> Result<Tun> {
-        let sink = tun::create(&interface("sink", Ipv4Addr::new(198, 18, 0, 1)), true)?;
-        self.namespace
-            .ip(&format!("route add {BEYOND}/32 dev {}", sink.kernel_name))?;
-        Ok(sink)
+    /// An interface for what is routed on from one worker. It takes packets of up to 64 KB as they
+    /// are, nobody reads it, and what its queue does not hold is dropped.
+    pub(crate) fn sink(&self, worker: u8) -> Result<Tun> {
+        tun::create(&interface("sink", beyond(worker)), true)
     }
 
     /// A pair of interfaces, both in the namespace.
@@ -101,8 +98,42 @@ impl Lab {
     }
 }
 
+/// Keeps this thread, and those it starts, on one core.
+pub(crate) fn pin(core: usize) -> Result<()> {
+    let pinned = core_affinity::set_for_current(CoreId { id: core });
+    ensure!(pinned, "core {core} is not to be had");
+    Ok(())
+}
+
+/// The core that one thread measures on: the first that was named, else the last there is, for most
+/// of what else goes on is on the first.
+pub(crate) fn core(named: &[usize]) -> usize {
+    let last = || Some(core_affinity::get_core_ids()?.last()?.id);
+    named.first().copied().or_else(last).unwrap_or_default()
+}
+
+/// Measures rounds until the time is over. Now and then the kernel puts off what it has to do, and
+/// a round lacks packets: it does not count.
+///
+/// # Errors
+/// Too many do not count: why the last one did not.
+pub(crate) fn rounds<T>(time: Duration, mut round: impl FnMut() -> Result<T>) -> Result<Vec<T>> {
+    const FEWEST: usize = 5;
+    let end = deadline(time);
+    let mut rounds = Vec::new();
+    let mut failed = 0;
+    while rounds.len() < FEWEST || now() < end {
+        match round() {
+            Ok(figures) => rounds.push(figures),
+            Err(_) if failed < 3 + rounds.len() / 5 => failed += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rounds)
+}
+
 /// The two ends of a pair of interfaces.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wire {
     /// Where the generator sends.
     pub(crate) far: Uplink,
@@ -131,6 +162,9 @@ pub(crate) struct Load {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The nice value of those who always go first.
+const FIRST: i32 = -20;
+
 /// Frames to be sent, without so many of the first.
 type Order = (Arc<Frames>, usize);
 
@@ -151,6 +185,9 @@ impl Load {
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
             .spawn(move || {
+                // Else whoever waits for the frames takes the core at the first of them, again and
+                // again. Without the right to it, the figures are a little higher.
+                let _ = setpriority_process(None, FIRST);
                 let mut generator = Generator::load(ifindex, LOAD, longest).map_err(in_words);
                 for (frames, skipped) in ordered {
                     let sent = match &mut generator {
@@ -202,6 +239,40 @@ impl Drop for Load {
     }
 }
 
+/// Where threads wait for each other, so that they are busy at the same time. Who waits alone for
+/// long goes on alone.
+#[derive(Debug, Default)]
+pub(crate) struct Meeting {
+    expected: usize,
+    arrived: AtomicUsize,
+}
+
+impl Meeting {
+    /// Of so many threads.
+    pub(crate) fn of(expected: usize) -> Self {
+        Self {
+            expected,
+            arrived: AtomicUsize::new(0),
+        }
+    }
+
+    /// Until as many have come as are expected.
+    pub(crate) fn wait(&self) {
+        if self.expected < 2 {
+            return;
+        }
+        let number = self.arrived.fetch_add(1, Ordering::SeqCst) + 1;
+        let all = number.next_multiple_of(self.expected);
+        let end = deadline(ALONE);
+        while self.arrived.load(Ordering::SeqCst) < all && now() < end {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// How long one thread waits for the others.
+const ALONE: Duration = Duration::from_millis(200);
+
 /// The CPU time of this thread so far.
 pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -251,7 +322,7 @@ pub(crate) struct Product {
     worker: Worker,
     line: Line,
     /// Kept so that its program stays attached.
-    _steering: Steering,
+    steering: Option<Steering>,
     installed: u32,
     reaper: Reaper,
 }
@@ -266,20 +337,24 @@ pub(crate) struct Line {
 }
 
 impl Product {
-    /// With tunnels numbered from `first` on, each with an interface.
+    /// Alone on the first queue of a wire, with tunnels numbered from `first` on.
     pub(crate) fn new(wire: &Wire, first: u32, sessions: u32) -> Result<Self> {
         let mut io = open(&wire.near, 1)?;
-        let queue = io.queues.pop().context("no queue")?;
         let mut steering = io.steering.context("no XDP program")?;
-        let inboxes = inboxes(1)?;
-        let (parts, line) = parts(0, 0, queue, &inboxes)?;
+        steer(&mut steering, 0, first, sessions)?;
+        let queue = io.queues.pop().context("no queue")?;
+        let (parts, line) = parts(0, 0, queue, &inboxes(1)?)?;
+        let mut product = Self::of(parts, line, first, sessions)?;
+        product.steering = Some(steering);
+        Ok(product)
+    }
+
+    /// One worker of several, with tunnels numbered from `first` on, each with an interface.
+    pub(crate) fn of(parts: Parts, line: Line, first: u32, sessions: u32) -> Result<Self> {
         let mut product = Self {
             worker: Worker::new(parts).context("io_uring")?,
             line,
-            _steering: {
-                steer(&mut steering, 0, first, sessions)?;
-                steering
-            },
+            steering: None,
             installed: 0,
             reaper: Reaper::start()?,
         };
@@ -291,8 +366,7 @@ impl Product {
                 product.drain()?;
             }
         }
-        product.drain()?;
-        product.check()?;
+        product.totals()?;
         Ok(product)
     }
 
@@ -313,15 +387,11 @@ impl Product {
         self.drain()?;
         totals(&self.line.reports)
     }
-
-    /// Whether a command has failed.
-    fn check(&mut self) -> Result<()> {
-        self.totals().map(drop)
-    }
 }
 
 impl Drop for Product {
     fn drop(&mut self) {
+        self.steering = None;
         for id in 0..self.installed {
             let _ = self.line.commands.send(Command::Remove(SessionId(id)));
         }
@@ -502,7 +572,7 @@ mod tests {
             }
             Ok(())
         };
-        lab.measure(None, work).unwrap();
+        lab.measure(core(&[]), work).unwrap();
     }
 
     #[test]

@@ -22,10 +22,12 @@ mod crypto;
 mod floor;
 mod generator;
 mod lab;
+mod latency;
 mod machine;
 mod pps;
 mod report;
 mod rows;
+mod scale;
 mod tcp;
 mod throughput;
 mod timing;
@@ -48,6 +50,10 @@ enum Bench {
     Floor(floor::Options),
     /// What a packet costs a worker in encrypted sessions, beside the least that it could.
     Throughput(throughput::Options),
+    /// The same with more and more workers, each on a core of its own.
+    Scale(scale::Options),
+    /// How long an encrypted packet takes there and back through a worker.
+    Latency(latency::Options),
     /// Bulk TCP from client to server through the whole tunnel, in two namespaces.
     Tcp(tcp::Options),
     /// Small packets from client to server through the whole tunnel, in two namespaces.
@@ -61,6 +67,8 @@ impl Bench {
             Self::Crypto(options) => &options.common,
             Self::Floor(options) => &options.common,
             Self::Throughput(options) => &options.common,
+            Self::Scale(options) => &options.common,
+            Self::Latency(options) => &options.common,
             Self::Tcp(options) => &options.common,
             Self::Pps(options) => &options.common,
         }
@@ -72,6 +80,8 @@ impl Bench {
             Self::Crypto(options) => crypto::run(options, rows),
             Self::Floor(options) => floor::run(options, rows),
             Self::Throughput(options) => throughput::run(options, rows),
+            Self::Scale(options) => scale::run(options, rows),
+            Self::Latency(options) => latency::run(options, rows),
             Self::Tcp(options) => tcp::run(options, rows),
             Self::Pps(options) => pps::run(options, rows),
         }

@@ -19,11 +19,12 @@ use greyhound_datapath::mppe::{Chain, Engine, Job, StartKey, Strength};
 use serde::Serialize;
 
 use crate::common::Common;
-use crate::floor::{
-    Drain, FLOOR, Floor, MIN_ROUNDS, NULL, Null, Source, TRAIN, TRAINS_QUEUED, Up, down, up,
+use crate::floor::{Drain, FLOOR, Floor, NULL, Null, Source, TRAIN, TRAINS_QUEUED, Up, down, up};
+use crate::generator::{Cipher, Peers, Size, beyond};
+use crate::lab::{
+    LOAD, Lab, Load, Meeting, Product, Wire, core, deadline, efficiency, gbps, median, rounds,
+    timed,
 };
-use crate::generator::{Cipher, Peers, Size};
-use crate::lab::{LOAD, Lab, Load, Product, Wire, deadline, efficiency, gbps, median, timed};
 use crate::rows::Rows;
 use crate::timing::now;
 
@@ -91,21 +92,22 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
         options.train
     ))?;
     let lab = Lab::new()?;
-    let measured = lab.measure(options.common.cores.first().copied(), |lab| {
-        let _sink = lab.sink()?;
-        let mut bench = Bench::new(lab, options)?;
-        let time = options.common.time(120) / u32::try_from(options.sizes.len())?;
-        let mut measured = Vec::new();
-        for &size in &options.sizes {
-            bench.prepare(size)?;
-            let end = deadline(time);
-            let mut rounds = Vec::new();
-            while rounds.len() < MIN_ROUNDS || now() < end {
-                rounds.push(bench.round(size)?);
-            }
-            measured.push((size, rounds));
+    let time = options.common.time(120);
+    let measured = lab.measure(core(&options.common.cores), |lab| {
+        let _sink = lab.sink(0)?;
+        let mut tracks = Vec::new();
+        let mut first = 0;
+        for &sessions in &options.sessions {
+            let wire = lab.wire(&format!("s{sessions}"), 1)?;
+            let product = Product::new(&wire, first, sessions)?;
+            let discard = wire.discard()?;
+            let mut track = Track::new(wire, product, 0, first, sessions, options.train)?;
+            track.discard = Some(discard);
+            tracks.push(track);
+            first += sessions;
         }
-        Ok(measured)
+        let mut bench = Bench::new(lab, 0, tracks, &options.directions, options.train)?;
+        bench.measure(&options.sizes, time)
     })?;
     for (size, rounds) in &measured {
         for &direction in &options.directions {
@@ -123,15 +125,11 @@ fn row(
     direction: Direction,
     (index, sessions): (usize, u32),
 ) -> Result<Row> {
-    let of = |get: fn(&Figures) -> f64| {
-        let figures = rounds.iter().map(|round| &round[index]);
-        median(figures.flat_map(|of| of.of(direction)).map(get).collect()).context("no figures")
-    };
-    let (ns, floor_ns, crypto_ns) = (
-        of(|figures| figures.ns)?,
-        of(|figures| figures.floor_ns)?,
-        of(|figures| figures.crypto_ns)?,
-    );
+    let Figures {
+        ns,
+        floor_ns,
+        crypto_ns,
+    } = medians(rounds, direction, index)?;
     Ok(Row {
         bench: "throughput",
         direction,
@@ -147,22 +145,35 @@ fn row(
     })
 }
 
+/// The middle figures of one track's rounds.
+pub(crate) fn medians(rounds: &[Round], direction: Direction, track: usize) -> Result<Figures> {
+    let of = |get: fn(&Figures) -> f64| {
+        let figures = rounds.iter().map(|round| &round[track]);
+        median(figures.flat_map(|of| of.of(direction)).map(get).collect()).context("no figures")
+    };
+    Ok(Figures {
+        ns: of(|figures| figures.ns)?,
+        floor_ns: of(|figures| figures.floor_ns)?,
+        crypto_ns: of(|figures| figures.crypto_ns)?,
+    })
+}
+
 /// Half as many tunnels as call ids, less those that floors have.
 const MAX_SESSIONS: u32 = 50_000;
 
 /// Of each number of sessions the figures of one round.
-type Round = Vec<OfSessions>;
+pub(crate) type Round = Vec<OfSessions>;
 
 /// The figures of one round, by direction.
 #[derive(Debug, Default)]
-struct OfSessions(Vec<(Direction, Figures)>);
+pub(crate) struct OfSessions(Vec<(Direction, Figures)>);
 
 /// Nanoseconds a packet, the load taken off.
 #[derive(Clone, Copy, Debug)]
-struct Figures {
-    ns: f64,
-    floor_ns: f64,
-    crypto_ns: f64,
+pub(crate) struct Figures {
+    pub(crate) ns: f64,
+    pub(crate) floor_ns: f64,
+    pub(crate) crypto_ns: f64,
 }
 
 impl OfSessions {
@@ -174,7 +185,8 @@ impl OfSessions {
     }
 }
 
-struct Bench {
+/// All that one thread needs.
+pub(crate) struct Bench {
     directions: Vec<Direction>,
     train: usize,
     source: Source,
@@ -189,15 +201,17 @@ struct Bench {
 }
 
 /// A worker with so many sessions, and all that it is measured with.
-struct Track {
+pub(crate) struct Track {
     tunnels: Tunnels,
     product: Product,
     wire: Wire,
-    _discard: Discard,
+    discard: Option<Discard>,
     /// Until when the sessions know where their peers are.
     fresh_until: Instant,
     load: Option<Load>,
     crypto: Crypto,
+    /// Before which the other workers are waited for.
+    pub(crate) meeting: Arc<Meeting>,
 }
 
 /// The tunnels of one track.
@@ -212,21 +226,26 @@ struct Tunnels {
 }
 
 impl Bench {
-    fn new(lab: &Lab, options: &Options) -> Result<Self> {
-        let (null_wire, floor_wire) = (lab.wire("null", 1)?, lab.wire("floor", 1)?);
-        let all: u32 = options.sessions.iter().sum();
-        let mut tracks = Vec::new();
-        let mut first = 0;
-        for &sessions in &options.sessions {
-            tracks.push(Track::new(lab, first, sessions, options.train)?);
-            first += sessions;
-        }
+    /// For the worker with this number.
+    pub(crate) fn new(
+        lab: &Lab,
+        worker: u8,
+        tracks: Vec<Track>,
+        directions: &[Direction],
+        train: usize,
+    ) -> Result<Self> {
+        let null_wire = lab.wire(&format!("null{worker}"), 1)?;
+        let floor_wire = lab.wire(&format!("floor{worker}"), 1)?;
+        let first = tracks.iter().map(|track| track.tunnels.first).min();
+        let first = first.context("nothing to measure")?;
+        let tunnels = tracks.iter().map(|track| track.tunnels.count).sum();
+        let skipped = 4 * u32::from(worker);
         Ok(Self {
-            directions: options.directions.clone(),
-            train: options.train,
+            directions: directions.to_vec(),
+            train,
             source: Source::new()?,
-            null: Null::new(&null_wire, NULL)?,
-            floor: Floor::new(&floor_wire, FLOOR, 0, all)?,
+            null: Null::new(&null_wire, NULL + skipped)?,
+            floor: Floor::new(&floor_wire, FLOOR + skipped, first, tunnels)?,
             _floor_discard: floor_wire.discard()?,
             null_load: None,
             floor_load: None,
@@ -234,6 +253,24 @@ impl Bench {
             floor_wire,
             tracks,
         })
+    }
+
+    /// Rounds of each size.
+    pub(crate) fn measure(
+        &mut self,
+        sizes: &[Size],
+        time: Duration,
+    ) -> Result<Vec<(Size, Vec<Round>)>> {
+        let time = time / u32::try_from(sizes.len())?.max(1);
+        let mut measured = Vec::new();
+        for &size in sizes {
+            self.prepare(size)?;
+            let mut figures = rounds(time, || self.round(size))?;
+            // What comes first finds nothing in the caches, and no keys made ahead.
+            figures.remove(0);
+            measured.push((size, figures));
+        }
+        Ok(measured)
     }
 
     fn prepare(&mut self, size: Size) -> Result<()> {
@@ -300,12 +337,15 @@ impl Bench {
 
     /// What it costs to send frames, and beside that to carry their packets to the sink.
     fn up_floor(&mut self, track: usize, size: Size) -> Result<(f64, f64)> {
-        let plain = &mut self.tracks[track].tunnels.plain;
+        let track = &mut self.tracks[track];
+        let plain = &mut track.tunnels.plain;
         let frames = Arc::new(plain.frames(LOAD as usize, size)?);
         let load = self.null_load.as_mut().context("not prepared")?;
-        let load = up(load, &frames, || Ok(()))?;
+        let load = up(load, &frames, &track.meeting, || Ok(()))?;
         let to_floor = self.floor_load.as_mut().context("not prepared")?;
-        let floor = up(to_floor, &frames, || self.floor.drain_up(Up::Copied))?;
+        let floor = up(to_floor, &frames, &track.meeting, || {
+            self.floor.drain_up(Up::Copied)
+        })?;
         Ok((load, floor - load))
     }
 
@@ -331,21 +371,33 @@ impl Bench {
 }
 
 impl Track {
-    fn new(lab: &Lab, first: u32, count: u32, train: usize) -> Result<Self> {
-        let wire = lab.wire(&format!("s{count}"), 1)?;
+    /// The worker at the near end of a wire, with the tunnels from `first` on.
+    pub(crate) fn new(
+        wire: Wire,
+        product: Product,
+        worker: u8,
+        first: u32,
+        count: u32,
+        train: usize,
+    ) -> Result<Self> {
+        let peers = |cipher| {
+            let peers = Peers::new(first, count, train, cipher)?;
+            Ok::<_, anyhow::Error>(peers.to(beyond(worker)))
+        };
         Ok(Self {
             tunnels: Tunnels {
                 first,
                 count,
-                peers: Peers::new(first, count, train, Cipher::Mppe)?,
-                plain: Peers::new(first, count, train, Cipher::Null)?,
+                peers: peers(Cipher::Mppe)?,
+                plain: peers(Cipher::Null)?,
                 down: 0,
             },
-            product: Product::new(&wire, first, count)?,
-            _discard: wire.discard()?,
+            product,
+            discard: None,
             fresh_until: now(),
             load: None,
             crypto: Crypto::new(Size::Imix, count),
+            meeting: Arc::default(),
             wire,
         })
     }
@@ -354,7 +406,7 @@ impl Track {
         let frames = Arc::new(self.tunnels.peers.frames(LOAD as usize, size)?);
         let before = self.product.totals()?;
         let load = self.load.as_mut().context("not prepared")?;
-        let ns = up(load, &frames, || self.product.drain())?;
+        let ns = up(load, &frames, &self.meeting, || self.product.drain())?;
         let passed = Passed::between(&before, &self.product.totals()?);
         passed.check(passed.received, frames.len())?;
         Ok(ns)
@@ -365,6 +417,7 @@ impl Track {
         let before = self.product.totals()?;
         let send = |number| source.train(self.tunnels.next(), size, number, train);
         let drain = || self.product.drain();
+        self.meeting.wait();
         let ns = down(train, send, drain, Drain::Counted)?;
         let passed = Passed::between(&before, &self.product.totals()?);
         passed.check(passed.sent, whole_trains(train))?;
@@ -381,6 +434,7 @@ impl Track {
         let parts = numbers.chunks(TRAINS_QUEUED);
         let passes = (LOAD as usize / BURST).div_ceil(parts.len());
         let sent = load.send(&frames, 0)?;
+        self.meeting.wait();
         let time = timed(|| {
             for numbers in parts {
                 for &number in numbers {
