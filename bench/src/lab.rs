@@ -38,7 +38,7 @@ use crate::generator::{
 use crate::timing::now;
 
 /// How long a worker looks for work when it runs by itself: as by default.
-const SPIN: Duration = Duration::from_micros(50);
+pub(crate) const SPIN: Duration = Duration::from_micros(50);
 
 /// Frames that the generator sends in one go: half of what the socket's rings hold.
 pub(crate) const LOAD: u32 = 2048;

@@ -33,8 +33,8 @@ use crate::generator::{
     Cipher, ETHERNET_BYTES, Ends, Frames, GATEWAY, HEADER_BYTES, Peers, SERVER, Size, inner_address,
 };
 use crate::lab::{
-    Lab, Line, Wire, deadline, in_words, inboxes, install, interface, open, parts, pin, steer,
-    totals,
+    Lab, Line, SPIN, Wire, deadline, in_words, inboxes, install, interface, open, parts, pin,
+    steer, totals,
 };
 use crate::rows::Rows;
 use crate::timing::now;
@@ -67,34 +67,42 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let cores = &options.common.cores;
     let client_core = cores.first().copied().unwrap_or(0);
     let worker_core = cores.get(1).copied().unwrap_or(client_core + 1);
-    let time = options.common.time(20);
-    let lab = Lab::new()?;
-    let measured = lab.measure(client_core, |lab| {
-        measure(lab, worker_core, Duration::from_micros(options.pause), time)
-    })?;
-    rows.note(&format!(
-        "client on core {client_core}, worker on core {worker_core}; {} answers, {} lost; half the \
-         load is {} packets/s of 64 bytes",
-        measured.idle.len() + measured.half.len(),
-        measured.lost,
-        measured.rate,
-    ))?;
-    let us =
-        |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
-    for (load, histogram) in [("idle", &measured.idle), ("half", &measured.half)] {
-        rows.push(&Row {
-            bench: "latency",
-            load,
-            mode: "adaptive",
-            p50_us: us(histogram, 0.5),
-            p90_us: us(histogram, 0.9),
-            p99_us: us(histogram, 0.99),
-            p999_us: us(histogram, 0.999),
-            floor_p50_us: us(&measured.floor, 0.5),
+    let pause = Duration::from_micros(options.pause);
+    let modes = [("adaptive", SPIN), ("spin", ALWAYS)];
+    let time = options.common.time(20) / 2;
+    for (mode, spin) in modes {
+        let lab = Lab::new()?;
+        let measured = lab.measure(client_core, |lab| {
+            measure(lab, worker_core, spin, pause, time)
         })?;
+        rows.note(&format!(
+            "client on core {client_core}, worker on core {worker_core}, which looks for work for \
+             {spin:?}; {} answers, {} lost; half the load is {} packets/s of 64 bytes",
+            measured.idle.len() + measured.half.len(),
+            measured.lost,
+            measured.rate,
+        ))?;
+        let us = |histogram: &Histogram<u64>, quantile| {
+            histogram.value_at_quantile(quantile) as f64 / 1e3
+        };
+        for (load, histogram) in [("idle", &measured.idle), ("half", &measured.half)] {
+            rows.push(&Row {
+                bench: "latency",
+                load,
+                mode,
+                p50_us: us(histogram, 0.5),
+                p90_us: us(histogram, 0.9),
+                p99_us: us(histogram, 0.99),
+                p999_us: us(histogram, 0.999),
+                floor_p50_us: us(&measured.floor, 0.5),
+            })?;
+        }
     }
     Ok(())
 }
+
+/// A worker with this limit never sleeps while it is measured.
+const ALWAYS: Duration = Duration::from_secs(1);
 
 /// Nanoseconds of each way there and back.
 struct Measured {
@@ -106,7 +114,13 @@ struct Measured {
     rate: u128,
 }
 
-fn measure(lab: &Lab, worker_core: usize, pause: Duration, time: Duration) -> Result<Measured> {
+fn measure(
+    lab: &Lab,
+    worker_core: usize,
+    spin: Duration,
+    pause: Duration,
+    time: Duration,
+) -> Result<Measured> {
     let histogram = || Histogram::new_with_bounds(1, LONGEST, 3).context("a histogram");
     let mut measured = Measured {
         idle: histogram()?,
@@ -118,7 +132,7 @@ fn measure(lab: &Lab, worker_core: usize, pause: Duration, time: Duration) -> Re
     let _sink = lab.sink(0)?;
     let (wire, floor_wire) = (lab.wire("lat", 1)?, lab.wire("floor", 1)?);
     let mut floor = Inline::new(&floor_wire, pause)?;
-    let worker = Running::start(&wire, worker_core)?;
+    let worker = Running::start(&wire, worker_core, spin)?;
     let mut client = Client::new(&wire, pause)?;
     let mut load = Peers::new(LOAD_TUNNEL, 1, 1, Cipher::Mppe)?;
     // What comes first warms caches, and the worker learns where the client is.
@@ -158,13 +172,14 @@ struct Running {
 }
 
 impl Running {
-    fn start(wire: &Wire, core: usize) -> Result<Self> {
+    fn start(wire: &Wire, core: usize, spin: Duration) -> Result<Self> {
         let mut io = open(&wire.near, 1)?;
         let mut steering = io.steering.context("no XDP program")?;
         steer(&mut steering, 0, ECHO_TUNNEL, 2)?;
         let inboxes = inboxes(1)?;
         let queue = io.queues.pop().context("no queue")?;
-        let (parts, line) = parts(0, u16::try_from(core)?, queue, &inboxes)?;
+        let (mut parts, line) = parts(0, u16::try_from(core)?, queue, &inboxes)?;
+        parts.spin = spin;
         for number in [ECHO_TUNNEL, LOAD_TUNNEL] {
             install(&line.commands, number, number)?;
         }
