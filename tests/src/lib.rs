@@ -12,6 +12,7 @@ pub mod bulk;
 pub mod console;
 pub mod datapath;
 pub mod demo;
+pub mod exchange;
 pub mod guest;
 pub mod machine;
 pub mod namespace;
