@@ -10,12 +10,16 @@
 pub mod bpf;
 pub mod bulk;
 pub mod console;
+pub mod datapath;
 pub mod demo;
+pub mod exchange;
 pub mod guest;
 pub mod machine;
 pub mod namespace;
 pub mod ping;
 pub mod process;
+pub mod random;
+pub mod relay;
 pub mod scratch;
 pub mod tcp;
 pub mod tunnel;

@@ -152,7 +152,10 @@ impl Namespace {
     }
 
     /// Sets a switch under /proc/sys; one that this kernel does not have is left out.
-    fn set(&self, key: &str, value: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// The kernel refuses the value.
+    pub fn set(&self, key: &str, value: &str) -> Result<()> {
         let path = Path::new("/proc/sys").join(key);
         // What /proc/sys/net shows depends on who looks.
         self.inside(|| {
@@ -274,7 +277,11 @@ fn succeed(what: &str, output: std::io::Result<Output>) -> Result<String> {
     Ok(stdout)
 }
 
-fn add_veth(near: (&Namespace, &str), far: (&Namespace, &str), queues: u16) -> Result<()> {
+pub(crate) fn add_veth(
+    near: (&Namespace, &str),
+    far: (&Namespace, &str),
+    queues: u16,
+) -> Result<()> {
     // Created where it belongs: nothing of it is ever in the host's own namespace.
     near.0.ip(&format!(
         "link add {near_if} numtxqueues {queues} numrxqueues {queues} type veth \
