@@ -151,16 +151,17 @@ struct Flow {
     arrived: Arrived,
 }
 
-/// IPv4 and IPv6 in both directions at once.
+/// IPv4 and IPv6 in both directions at once, two flows of each, which differ in their ports alone.
 fn udp_both_ways(pair: &Pair) -> Result<Vec<Flow>> {
     let targets = [End::Near, End::Far].into_iter();
     let targets = targets.flat_map(|to| hosts(to).map(|host| (to, host)));
+    let targets = targets
+        .flat_map(|(to, host)| [PORT, PORT + 1].map(|port| (to, SocketAddr::new(host, port))));
     thread::scope(|scope| {
         let flows: Vec<_> = targets
             .zip(100..)
-            .map(|((to, host), seed)| {
+            .map(|((to, address), seed)| {
                 scope.spawn(move || {
-                    let address = SocketAddr::new(host, PORT);
                     let datagrams = Datagrams::new(DATAGRAMS, seed);
                     let (source, target) = (pair.namespace(to.other()), pair.namespace(to));
                     let arrived = datagrams.exchange(source, target, address)?;
@@ -204,7 +205,7 @@ const NO_OFFLOAD: &[&str] = &["--io", "native", "--no-offload"];
 
 const PORT: u16 = 5001;
 const STREAM_BYTES: usize = 20 << 20;
-const DATAGRAMS: usize = 10_000;
+const DATAGRAMS: usize = 5000;
 
 const GOOD: Faults = Faults {
     lost: 0,
