@@ -44,8 +44,9 @@ pub const ECHO_INTERVAL: Duration = Duration::from_secs(60);
 /// The calls that one connection may have.
 pub const MAX_CALLS: usize = 64;
 
-/// The window that we announce, in GRE packets: as much as one burst of the datapath.
-pub const WINDOW: u16 = 64;
+/// The window that we announce, in GRE packets: four bursts of the datapath, which acknowledges after
+/// half of it.
+pub const WINDOW: u16 = 256;
 
 /// What a [`Connection`] asks of its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
