@@ -91,8 +91,10 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
         "trains of {} packets of one session, the sessions in turn; bursts of {LOAD} packets",
         options.train
     ))?;
-    let (many, few): (Vec<u32>, Vec<u32>) =
-        options.sessions.iter().partition(|&&sessions| sessions > FEW);
+    let (many, few): (Vec<u32>, Vec<u32>) = options
+        .sessions
+        .iter()
+        .partition(|&&sessions| sessions > FEW);
     let mut labs: Vec<&[u32]> = many.chunks(1).collect();
     if !few.is_empty() {
         labs.insert(0, &few);
@@ -111,7 +113,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
 
 /// With more sessions than so many, the kernel is slower for everyone in the namespace: each has an
 /// interface, with the same local address.
-const FEW: u32 = 1000;
+const FEW: u32 = 100;
 
 fn in_one_lab(
     options: &Options,

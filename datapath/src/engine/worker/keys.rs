@@ -47,8 +47,9 @@ impl Keys {
 }
 
 impl Worker {
-    /// Makes the keys that the next burst may need, and others as long as they come cheap: all that
-    /// are wanted while the worker is `idle`, which it then says true to if there were any.
+    /// Makes the keys that the next burst may need, and those that come cheap because there are
+    /// enough sessions to share the work. An `idle` worker makes some of whatever is wanted. True if
+    /// there was something to make.
     pub(super) fn make_keys(&mut self, idle: bool) -> bool {
         let mut made = false;
         while !self.keys.short.is_empty()

@@ -104,9 +104,23 @@ impl Merging {
         None
     }
 
-    /// Takes a packet that is not to be merged.
-    pub(super) fn add_alone(&mut self, session: SessionId, storage: Storage, packet: Range<usize>) {
-        self.write_alone(session, storage, packet);
+    /// Takes a packet that is not to be merged: the virtio-net header is put before it, where its
+    /// frame's own headers were.
+    pub(super) fn write_alone(
+        &mut self,
+        session: SessionId,
+        mut storage: Storage,
+        packet: Range<usize>,
+    ) {
+        let outcome = match packet.start.checked_sub(vnet::HEADER_LEN) {
+            Some(start) => {
+                storage.bytes_mut()[start..packet.start].fill(0);
+                Outcome::Write(session, storage, start..packet.end)
+            }
+            // There is an IP header at least.
+            None => Outcome::Copied(storage),
+        };
+        self.outcomes.push_back(outcome);
     }
 
     /// Ends every flow: the burst is over.
@@ -207,19 +221,6 @@ impl Merging {
                     .push_back(Outcome::Write(session, storage, 0..len));
             }
         }
-    }
-
-    /// Puts the header before the packet, where its frame's own headers were.
-    fn write_alone(&mut self, session: SessionId, mut storage: Storage, packet: Range<usize>) {
-        let outcome = match packet.start.checked_sub(vnet::HEADER_LEN) {
-            Some(start) => {
-                storage.bytes_mut()[start..packet.start].fill(0);
-                Outcome::Write(session, storage, start..packet.end)
-            }
-            // There is an IP header at least.
-            None => Outcome::Copied(storage),
-        };
-        self.outcomes.push_back(outcome);
     }
 }
 

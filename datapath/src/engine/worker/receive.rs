@@ -312,7 +312,7 @@ impl Worker {
             None => self.drop_frame(storage, DropReason::NoInterface),
             Some((Offload::Off, _)) => self.write(id, storage, packet),
             Some((Offload::Header, _) | (_, true)) => {
-                self.merging.add_alone(id, storage, packet);
+                self.merging.write_alone(id, storage, packet);
                 self.write_merged();
             }
             Some((offload, false)) => {

@@ -1,6 +1,5 @@
-//! A worker that runs allocates nothing, counted over a million packets: they come in by AF_XDP,
-//! encrypted, go to TUN merged, are routed back into it by the kernel, come out of it as one and go
-//! out by AF_XDP again. Runs as root.
+//! A worker stepped by hand, between AF_XDP and TUN. Packets come in encrypted, go to TUN merged, are
+//! routed back into it by the kernel, come out of it as one and go out by AF_XDP again. Runs as root.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test")]
 
@@ -16,7 +15,7 @@ use greyhound_datapath::engine::handoff::Inboxes;
 use greyhound_datapath::engine::worker::{self, Command, Outbox, Parts, Report, Worker};
 use greyhound_datapath::engine::{raw, tun, xsk};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId, WorkerId};
-use greyhound_datapath::ipc::{Interface, LinkOptions, Tunnel};
+use greyhound_datapath::ipc::{Interface, LinkOptions, Tunnel, WorkerTotals};
 use greyhound_datapath::mppe::{Engine, Job, Parameters, Portable, StartKey, Strength};
 use greyhound_datapath::session::{InnerAddress, Session};
 use greyhound_datapath::wire::ipv4;
@@ -38,86 +37,151 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 /// Behind the peer: what is sent there comes back.
 const BEYOND: [u8; 4] = [198, 51, 100, 1];
 
-#[test]
-fn a_million_packets_and_not_one_allocation() {
-    let namespace = Namespace::enter();
-    for line in [
-        "link add server address 02:00:00:00:00:01 type veth peer name client address 02:00:00:00:00:02",
-        "link set server up",
-        "link set client up",
-    ] {
-        namespace.ip(line);
-    }
-    // That of this thread's namespace.
-    std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-    let mut steering = Steering::load().unwrap();
-    let ifindex = namespace.ifindex("server");
-    steering.attach(ifindex, Mode::Native).unwrap();
-    let queue = xsk::open("server", 1, &RINGS).unwrap().remove(0);
-    steering.set_socket(0, &queue).unwrap();
-    let mut wire = xsk::open("client", 1, &RINGS).unwrap().remove(0);
-    let (mut worker, commands, reports) = worker(queue);
-    let mut peers: Vec<Peer> = (0..SESSIONS)
-        .map(|number| {
-            let peer = Peer::new(number);
-            let id = SessionId(number.into());
-            steering
-                .insert_session(CLIENT, peer.call_id.0, 0, id.0)
-                .unwrap();
-            for command in peer.commands(id) {
-                commands.send(command).unwrap();
-            }
-            peer
-        })
-        .collect();
-    namespace.ip(&format!("route add {} dev t0", Ipv4Addr::from(BEYOND)));
-
-    let mut turn = move |worker: &mut Worker| {
-        peers[0].send(&mut wire);
-        peers.rotate_left(1);
-        let counted = allocation_counter::measure(|| while worker.pass().unwrap() {});
-        counted.count_total
-    };
-    for _ in 0..WARM_UP / TRAIN as u64 {
-        turn(&mut worker);
-    }
-    let before = totals(&mut worker, &commands, &reports);
-    let mut allocations = 0;
-    let mut moved = before;
-    while moved - before < PACKETS {
-        for _ in 0..1000 {
-            allocations += turn(&mut worker);
-        }
-        moved = totals(&mut worker, &commands, &reports);
-    }
-
-    assert_eq!(allocations, 0, "in {} packets", moved - before);
+/// A worker, the far ends of its sessions, and the wire between them.
+struct Bench {
+    worker: Worker,
+    commands: crossbeam::channel::Sender<Command>,
+    reports: crossbeam::channel::Receiver<Report>,
+    peers: Vec<Peer>,
+    wire: xsk::Queue,
+    _steering: Steering,
+    namespace: Namespace,
 }
 
-/// Packets that the worker received and sent.
-fn totals(
-    worker: &mut Worker,
-    commands: &crossbeam::channel::Sender<Command>,
-    reports: &crossbeam::channel::Receiver<Report>,
-) -> u64 {
-    commands.send(Command::ReadTotals).unwrap();
-    worker.pass().unwrap();
-    let totals = reports.try_iter().find_map(|report| {
-        if let Report::Totals(totals) = report {
-            Some(totals)
-        } else {
-            None
+impl Bench {
+    fn new(name: &str) -> Self {
+        let namespace = Namespace::enter(name);
+        for line in [
+            "link add server address 02:00:00:00:00:01 type veth peer name client address 02:00:00:00:00:02",
+            "link set server up",
+            "link set client up",
+        ] {
+            namespace.ip(line);
         }
-    });
-    let totals = totals.unwrap();
-    let counters = totals.counters;
-    assert!(
-        counters.tun_written * 8 < counters.rx_xsk,
-        "merged: {counters:?}"
-    );
-    assert!(counters.tun_read * 8 < counters.tx_xsk + 8, "{counters:?}");
-    assert_eq!(totals.drops, [], "{counters:?}");
-    counters.rx_xsk + counters.tx_xsk
+        // That of this thread's namespace.
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        let mut steering = Steering::load().unwrap();
+        let ifindex = namespace.ifindex("server");
+        steering.attach(ifindex, Mode::Native).unwrap();
+        let queue = xsk::open("server", 1, &RINGS).unwrap().remove(0);
+        steering.set_socket(0, &queue).unwrap();
+        let wire = xsk::open("client", 1, &RINGS).unwrap().remove(0);
+        let (worker, commands, reports) = worker(queue);
+        let peers = (0..SESSIONS)
+            .map(|number| {
+                let peer = Peer::new(number);
+                let id = SessionId(number.into());
+                steering
+                    .insert_session(CLIENT, peer.call_id.0, 0, id.0)
+                    .unwrap();
+                for command in peer.commands(id) {
+                    commands.send(command).unwrap();
+                }
+                peer
+            })
+            .collect();
+        namespace.ip(&format!("route add {} dev t0", Ipv4Addr::from(BEYOND)));
+        Self {
+            worker,
+            commands,
+            reports,
+            peers,
+            wire,
+            _steering: steering,
+            namespace,
+        }
+    }
+
+    /// Sends a train of the next session and lets the worker work; returns its allocations.
+    fn turn(&mut self) -> u64 {
+        self.peers[0].send(&mut self.wire);
+        self.peers.rotate_left(1);
+        let counted = allocation_counter::measure(|| self.work());
+        counted.count_total
+    }
+
+    fn work(&mut self) {
+        while self.worker.pass().unwrap() {}
+    }
+
+    fn totals(&mut self) -> WorkerTotals {
+        self.commands.send(Command::ReadTotals).unwrap();
+        self.worker.pass().unwrap();
+        let totals = self.reports.try_iter().find_map(|report| {
+            if let Report::Totals(totals) = report {
+                Some(totals)
+            } else {
+                None
+            }
+        });
+        totals.unwrap()
+    }
+}
+
+#[test]
+fn a_million_packets_and_not_one_allocation() {
+    let mut bench = Bench::new("allocations");
+    for _ in 0..WARM_UP / TRAIN as u64 {
+        bench.turn();
+    }
+    let moved = |bench: &mut Bench| {
+        let totals = bench.totals();
+        let counters = totals.counters;
+        assert!(
+            counters.tun_written * 8 < counters.rx_xsk,
+            "merged: {counters:?}"
+        );
+        assert!(counters.tun_read * 8 < counters.tx_xsk + 8, "{counters:?}");
+        assert_eq!(totals.drops, [], "{counters:?}");
+        counters.rx_xsk + counters.tx_xsk
+    };
+
+    let before = moved(&mut bench);
+    let mut allocations = 0;
+    let mut after = before;
+    while after - before < PACKETS {
+        for _ in 0..1000 {
+            allocations += bench.turn();
+        }
+        after = moved(&mut bench);
+    }
+
+    assert_eq!(allocations, 0, "in {} packets", after - before);
+}
+
+#[test]
+fn what_the_device_does_not_take_waits_and_is_not_lost() {
+    let mut bench = Bench::new("backpressure");
+    for _ in 0..SESSIONS {
+        bench.turn();
+    }
+    // An acknowledgement is due after 20 ms, and does not wait for a free frame.
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    bench.work();
+    let before = bench.totals().counters;
+    bench.namespace.ip("link set server down");
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // More than there are frames and buffers to read into; the kernel queues 500 before an
+    // interface.
+    let packets = u64::from(RINGS.tx_frames) + 400;
+    for number in 0..packets {
+        socket
+            .send_to(&number.to_be_bytes(), (Ipv4Addr::new(10, 0, 1, 0), 9))
+            .unwrap();
+        bench.work();
+    }
+    let waiting = bench.totals().counters;
+    assert!(waiting.tun_read - before.tun_read < packets, "{waiting:?}");
+
+    bench.namespace.ip("link set server up");
+    for _ in 0..1000 {
+        bench.work();
+    }
+
+    let totals = bench.totals();
+    assert_eq!(totals.counters.tun_read - before.tun_read, packets);
+    assert!(totals.counters.tx_xsk - before.tx_xsk >= packets);
+    assert_eq!(totals.drops, []);
 }
 
 fn worker(
@@ -292,8 +356,8 @@ fn inner() -> InnerAddress {
 struct Namespace(String);
 
 impl Namespace {
-    fn enter() -> Self {
-        let name = format!("greyhound-allocations-{}", std::process::id());
+    fn enter(name: &str) -> Self {
+        let name = format!("greyhound-{name}-{}", std::process::id());
         let namespace = Self(name);
         run(&["netns", "add", &namespace.0]);
         let file = File::open(format!("/run/netns/{}", namespace.0)).unwrap();
