@@ -99,14 +99,18 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     if !few.is_empty() {
         labs.insert(0, &few);
     }
-    let time = options.common.time(120) / u32::try_from(options.sessions.len())?;
+    let cases = options.sessions.len() * options.directions.len();
+    let time = options.common.time(120) / u32::try_from(cases)?;
     for sessions in labs {
-        in_one_lab(
-            options,
-            sessions,
-            time * u32::try_from(sessions.len())?,
-            rows,
-        )?;
+        // A worker makes keys ahead: in turns, one direction would pay for the keys of another.
+        for &direction in &options.directions {
+            let one = Options {
+                directions: vec![direction],
+                ..options.clone()
+            };
+            let time = time * u32::try_from(sessions.len())?;
+            in_one_lab(&one, sessions, time, rows)?;
+        }
     }
     Ok(())
 }
