@@ -313,7 +313,7 @@ pub(crate) fn interface(name: &str, peer: Ipv4Addr) -> Interface {
         peer,
         mtu: INNER_MTU,
         check_source: true,
-        ipv6: false,
+        ipv6: None,
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Cause {
     Reboot,
     /// The two ends do not have the same MPPE keys.
     KeysDisagree,
+    /// Stateful MPPE lost its place, and Reset-Requests did not help.
+    MppeOutOfSync,
     /// The datapath or the kernel failed.
     PortError,
     /// No address could be found for the peer.
@@ -58,6 +60,7 @@ impl fmt::Display for Cause {
             Self::AdministratorRequest => "administrator request",
             Self::Reboot => "reboot",
             Self::KeysDisagree => "MPPE keys disagree",
+            Self::MppeOutOfSync => "MPPE out of sync",
             Self::PortError => "datapath failed",
             Self::NoRemoteAddress => "could not determine remote address",
             Self::NoNetworkProtocols => "no network protocols running",

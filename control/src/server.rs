@@ -330,6 +330,12 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Event::Failed { session, reason } => {
                 self.with_session(session, |one| one.handle_failed(now, &reason));
             }
+            Event::MppeOutOfSync { session, times } => {
+                self.with_session(session, |one| one.handle_mppe_out_of_sync(now, times));
+            }
+            Event::MppeKeysDiffer { session } => {
+                self.with_session(session, |one| one.handle_mppe_keys_differ(now));
+            }
             Event::Counters { session, counters } => {
                 self.with_session(session, |one| one.handle_counters(now, counters));
                 self.on_refreshed(session);

@@ -238,6 +238,25 @@ impl Session {
         }
     }
 
+    /// Stateful MPPE lost its place, and this was said so often already.
+    pub fn handle_mppe_out_of_sync(&mut self, now: Instant, times: u32) {
+        if self.is_alive() {
+            self.link.handle_mppe_out_of_sync(now, times);
+            self.pump();
+        }
+    }
+
+    /// Nothing that came decrypted since encryption began.
+    pub fn handle_mppe_keys_differ(&mut self, now: Instant) {
+        if self.is_alive() {
+            self.log(line::failure(format!(
+                "{}: nothing from {} can be decrypted - MPPE keys disagree",
+                self.name, self.config.tunnel.peer
+            )));
+            self.close(now, Cause::KeysDisagree);
+        }
+    }
+
     /// What the session has moved so far.
     pub fn handle_counters(&mut self, now: Instant, counters: SessionCounters) {
         self.counters = counters;
@@ -413,6 +432,7 @@ impl Session {
                 self.on_encoding(encoding.to_string());
                 self.request(Request::SetMppe { session, rx, tx });
             }
+            ppp::Command::ResetMppe => self.request(Request::ResetMppe { session }),
             ppp::Command::NetworkUp {
                 network,
                 peer_mru,
@@ -490,7 +510,7 @@ impl Session {
                 mtu,
                 // A server gave the peer its one address; behind a client's server is a network.
                 check_source: self.config.side == Side::Server,
-                ipv6: false,
+                ipv6: None,
             },
         });
     }

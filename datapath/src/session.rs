@@ -188,6 +188,9 @@ impl Session {
         Ok(())
     }
 
+    /// The peer lost its place: the next frame sent shows it.
+    pub fn reset_mppe(&mut self) {}
+
     /// Says what network packets may pass; none do without an interface.
     pub fn set_interface(&mut self, interface: Option<InnerAddress>) {
         self.interface = interface;

@@ -58,7 +58,7 @@ fn interface(name: &str, last: u8) -> Interface {
         peer: Ipv4Addr::new(10, 0, 1, last),
         mtu: 1456,
         check_source: true,
-        ipv6: false,
+        ipv6: None,
     }
 }
 

@@ -258,7 +258,7 @@ impl Peer {
             peer: Ipv4Addr::new(10, 0, 1, self.number),
             mtu: 1400,
             check_source: false,
-            ipv6: false,
+            ipv6: None,
         };
         let (up, down) = keys();
         [

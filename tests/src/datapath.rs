@@ -119,7 +119,7 @@ impl Datapath {
             peer: peer.inner(),
             mtu: MTU,
             check_source: true,
-            ipv6: true,
+            ipv6: Some(end.link_local()),
         };
         self.say(&Request::Attach { session, interface })?;
         let attached = self.hear("Attached", |event| match event {
@@ -128,6 +128,8 @@ impl Datapath {
             Event::Hello { .. }
             | Event::Held { .. }
             | Event::Frame { .. }
+            | Event::MppeOutOfSync { .. }
+            | Event::MppeKeysDiffer { .. }
             | Event::Counters { .. }
             | Event::Removed { .. }
             | Event::Totals { .. } => None,
@@ -254,6 +256,10 @@ impl End {
     #[must_use]
     pub fn inner_v6(self) -> Ipv6Addr {
         Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, self.number().into())
+    }
+
+    fn link_local(self) -> Ipv6Addr {
+        Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, self.number().into())
     }
 
     fn call_id(self) -> u16 {

@@ -168,7 +168,7 @@ const MPPE: u8 = 18;
 /// RFC 3078 §2.1: the H bit.
 const STATELESS: u32 = 0x0100_0000;
 /// RFC 1962 §3.
-const RESET_REQUEST: u8 = 14;
+pub(super) const RESET_REQUEST: u8 = 14;
 /// RFC 1962 §3.
 const RESET_ACK: u8 = 15;
 

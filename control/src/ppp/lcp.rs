@@ -121,6 +121,9 @@ impl Lcp {
             pfc: self.peer.pfc,
             magic: self.magic(),
             opened: true,
+            rx_multilink: None,
+            tx_multilink: None,
+            peer_mru: self.peer.mru,
         }
     }
 

@@ -12,7 +12,8 @@ use greyhound_datapath::ipc::LinkOptions;
 use greyhound_datapath::mppe::Parameters;
 
 use super::auth::{Authenticator, Claim, Claimant, Heard, Tick};
-use super::ccp::Ccp;
+use super::ccp::{self, Ccp};
+use super::fsm::State;
 use super::ipcp::Ipcp;
 use super::keepalive::{Finding, Keepalive};
 use super::lcp::{self, Authentication, Lcp};
@@ -223,6 +224,19 @@ impl Link {
                 self.close(now, Cause::PeerNotResponding);
                 self.lower_down(now, Cause::PeerNotResponding);
             }
+        }
+        self.pump(now);
+    }
+
+    /// The datapath lost its place in what the peer encrypts, and has said so `times` times since
+    /// it last had it.
+    pub fn handle_mppe_out_of_sync(&mut self, now: Instant, times: u32) {
+        if times > MAX_RESETS {
+            self.close(now, Cause::MppeOutOfSync);
+        } else if let Some(ccp) = &mut self.ccp
+            && ccp.state() == State::Opened
+        {
+            ccp.send(ccp::RESET_REQUEST, &[]);
         }
         self.pump(now);
     }
@@ -589,6 +603,8 @@ fn is_terminate_request(payload: &[u8]) -> bool {
 const COMPRESSED: u16 = 0x00fd;
 /// How long our last answer has to arrive before the call is taken away.
 const PARTING: Duration = Duration::from_millis(300);
+/// CCP Reset-Requests without effect, one each 200 ms and more, before the link is given up.
+const MAX_RESETS: u32 = 20;
 /// How long a link may take until a network is up. Each machine gives up by itself; this ends
 /// what a peer keeps going for ever.
 const SETUP: Duration = Duration::from_secs(60);

@@ -303,6 +303,8 @@ pub enum Command {
         /// The same for people; nothing until CCP is open.
         encoding: Encoding,
     },
+    /// The peer lost its place in what we encrypt: tell the datapath.
+    ResetMppe,
     /// IPCP opened.
     NetworkUp {
         /// The addresses (client: `dns` and `wins` as the server told them).

@@ -905,7 +905,7 @@ impl Host {
                 datapath.links.insert(session, link);
                 vec![]
             }
-            Request::SetMppe { .. } => vec![],
+            Request::SetMppe { .. } | Request::ResetMppe { .. } => vec![],
             Request::Attach { session, interface } => {
                 if datapath.refuses_interfaces {
                     let reason = "no interface for you".to_owned();

@@ -270,6 +270,7 @@ impl End {
                 Command::Down(cause) => self.down = Some(cause),
                 Command::Authenticated { user } => assert_eq!(user, USER),
                 Command::Sample | Command::MissedEcho => panic!("there is no keepalive"),
+                Command::ResetMppe => self.session.reset_mppe(),
             }
         }
     }

@@ -298,6 +298,7 @@ impl Manager {
             Request::SetMppe { session, rx, tx } => {
                 self.tell_owner(session, Command::SetMppe(session, rx, tx));
             }
+            Request::ResetMppe { session } => self.tell_owner(session, Command::ResetMppe(session)),
             Request::Attach { session, interface } => match self.attach(session, &interface) {
                 Ok(event) => self.say(event),
                 Err(reason) => self.say(Event::Failed { session, reason }),
@@ -392,7 +393,7 @@ impl Manager {
         let inner = InnerAddress {
             peer: interface.peer,
             check_source: interface.check_source,
-            ipv6: interface.ipv6,
+            ipv6: interface.ipv6.is_some(),
             mtu: interface.mtu,
         };
         let attached = Event::Attached {

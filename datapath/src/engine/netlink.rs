@@ -1,14 +1,16 @@
 //! What is asked of the kernel about interfaces, and what it is told: rtnetlink, one request at a
 //! time, each acknowledged.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result, bail};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
     NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
+};
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute, LinkFlags, LinkMessage, Prop,
 };
@@ -77,6 +79,31 @@ impl Netlink {
         up.header.change_mask = LinkFlags::Up;
         self.change(RouteNetlinkMessage::SetLink(up))
             .context("raising it")
+    }
+
+    /// Gives an interface a link-local address.
+    ///
+    /// # Errors
+    /// What the kernel says: EACCES or EOPNOTSUPP where IPv6 is switched off.
+    pub fn add_link_local(&mut self, ifindex: u32, ours: Ipv6Addr) -> Result<()> {
+        let mut address = AddressMessage::default();
+        address.header.family = AddressFamily::Inet6;
+        address.header.prefix_len = 64;
+        address.header.scope = AddressScope::Link;
+        address.header.index = ifindex;
+        // Nobody else can have it: IPV6CP made the two identifiers different.
+        address.header.flags = AddressHeaderFlags::Nodad;
+        address
+            .attributes
+            .push(AddressAttribute::Local(IpAddr::V6(ours)));
+        address
+            .attributes
+            .push(AddressAttribute::Address(IpAddr::V6(ours)));
+        self.request(
+            RouteNetlinkMessage::NewAddress(address),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+        .with_context(|| format!("giving it the address {ours}"))
     }
 
     /// Gives an interface a second name, of up to 127 bytes.

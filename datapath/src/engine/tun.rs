@@ -89,6 +89,12 @@ pub fn create(interface: &Interface, offload: bool) -> Result<Tun> {
     let mut configure = || {
         let ifindex = netlink.ifindex(&kernel_name)?;
         netlink.raise(ifindex, interface.mtu, interface.address, interface.peer)?;
+        if let Some(ours) = interface.ipv6
+            && let Err(error) = netlink.add_link_local(ifindex, ours)
+        {
+            // IPv4 works all the same.
+            tracing::warn!(interface = %kernel_name, "no IPv6: {error:#}");
+        }
         let altname = altname(&interface.name);
         if altname != kernel_name
             && let Err(error) = netlink.set_altname(ifindex, &altname)

@@ -5,7 +5,7 @@
 //! what it holds, so that a control process that comes back knows every session still forwarded.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::stats::{SessionCounters, WorkerCounters};
 pub mod seqpacket;
 
 /// Changes whenever a message changes; both ends must have the same.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The largest encoded message. A PPP frame is at most 1500 bytes; `Hello` with every session held
 /// is the largest and is cut into several [`Event::Held`].
@@ -46,6 +46,24 @@ pub struct LinkOptions {
     pub magic: u32,
     /// LCP is Opened: the datapath answers Echo-Requests itself.
     pub opened: bool,
+    /// The peer may send Multilink frames.
+    pub rx_multilink: Option<Multilink>,
+    /// The peer takes Multilink frames.
+    pub tx_multilink: Option<Multilink>,
+    /// Bytes of the largest information field that may be sent, whatever the protocol: the peer's
+    /// MRU, or less where the path carries less. What is larger goes in fragments, if it may.
+    pub peer_mru: u16,
+}
+
+/// Multilink over this one link, in one direction (RFC 1990): what is larger than the link carries
+/// goes in fragments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Multilink {
+    /// Bytes of the information field of the largest frame that fragments may make up: the MRRU of
+    /// the end that receives them.
+    pub mrru: u16,
+    /// Sequence numbers of 12 bits in place of 24 (RFC 1990 §5.1.2).
+    pub short: bool,
 }
 
 /// The interface that carries a session's packets.
@@ -63,8 +81,8 @@ pub struct Interface {
     /// Drop and count packets from the peer whose source is not `peer`. Set by a server, which
     /// gave that address; not by a client, behind whose peer lies a whole network.
     pub check_source: bool,
-    /// Carry IPv6 as well, link-local addresses and all (RFC 5072).
-    pub ipv6: bool,
+    /// Carry IPv6 as well (RFC 5072): our link-local address, made of our interface identifier.
+    pub ipv6: Option<Ipv6Addr>,
 }
 
 /// From control to datapath.
@@ -98,6 +116,12 @@ pub enum Request {
         rx: Option<Parameters>,
         /// For what we send.
         tx: Option<Parameters>,
+    },
+    /// The peer lost its place in stateful MPPE and sent a CCP Reset-Request: let it find in again.
+    /// Means nothing in stateless mode.
+    ResetMppe {
+        /// The session.
+        session: SessionId,
     },
     /// Create and raise the session's interface; answered by [`Event::Attached`] or `Failed`.
     Attach {
@@ -226,6 +250,20 @@ pub enum Event {
         session: SessionId,
         /// What was asked and why it failed, as one line.
         reason: String,
+    },
+    /// Stateful MPPE: a frame is missing and nothing can be decrypted before the peer has had a CCP
+    /// Reset-Request. Comes again while that has no effect.
+    MppeOutOfSync {
+        /// The session.
+        session: SessionId,
+        /// How often this was said since the last frame that decrypted, this one included.
+        times: u32,
+    },
+    /// Since MPPE began, frames have come and none decrypted: the two ends have different keys.
+    /// Said once.
+    MppeKeysDiffer {
+        /// The session.
+        session: SessionId,
     },
     /// The answer to [`Request::Read`].
     Counters {

@@ -64,6 +64,7 @@ impl Pair {
                 pfc: true,
                 magic,
                 opened: true,
+                ..LinkOptions::default()
             });
         }
         pair

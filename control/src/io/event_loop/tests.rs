@@ -351,7 +351,10 @@ fn play(tunnels: &mut BTreeMap<SessionId, Tunnel>, request: Request) -> Vec<Even
             workers: vec![],
             xdp: vec![],
         }],
-        Request::SetLink { .. } | Request::SetMppe { .. } | Request::Detach { .. } => vec![],
+        Request::SetLink { .. }
+        | Request::ResetMppe { .. }
+        | Request::SetMppe { .. }
+        | Request::Detach { .. } => vec![],
     }
 }
 

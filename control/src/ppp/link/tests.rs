@@ -317,6 +317,7 @@ impl Pair {
                 | Command::Authenticated { .. }
                 | Command::NetworkDown
                 | Command::MissedEcho
+                | Command::ResetMppe
                 | Command::Down(_) => {}
             }
             self.side(end).log.push(command);

@@ -422,7 +422,7 @@ fn tun(name: &str) -> Tun {
         peer,
         mtu: 256,
         check_source: false,
-        ipv6: false,
+        ipv6: None,
     };
     tun::create(&interface, false).unwrap()
 }

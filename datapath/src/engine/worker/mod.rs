@@ -67,6 +67,8 @@ pub enum Command {
     SetLink(SessionId, LinkOptions),
     /// See [`crate::ipc::Request::SetMppe`].
     SetMppe(SessionId, Option<Parameters>, Option<Parameters>),
+    /// See [`crate::ipc::Request::ResetMppe`].
+    ResetMppe(SessionId),
     /// Move the session's packets to and from this interface.
     Attach(SessionId, Tun, InnerAddress),
     /// Give the interface back.
@@ -402,6 +404,11 @@ impl Worker {
                     && let Err(error) = entry.session.set_mppe(rx.as_ref(), tx.as_ref())
                 {
                     self.report(Report::Failed(id, error.to_string()));
+                }
+            }
+            Command::ResetMppe(id) => {
+                if let Some(entry) = self.entry(id) {
+                    entry.session.reset_mppe();
                 }
             }
             Command::Attach(id, tun, inner) => self.attach(id, tun, inner),
