@@ -13,17 +13,20 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::time::Instant;
 
-use send::Sender;
+use encryption::{Rx, Tx};
 
 use crate::ipc::{LinkOptions, Tunnel};
 use crate::mppe::receiver::Place;
-use crate::mppe::{Chain, Engine, Parameters, Receiver, SessionKey};
+use crate::mppe::{Chain, Engine, Parameters, SessionKey};
 use crate::seq::SeqWindow;
 use crate::stats::{DropReason, SessionCounters};
 use crate::wire::{SeqNum, gre, lcp, mppe, ppp};
 
+mod encryption;
 mod receive;
 mod send;
+
+pub use encryption::Notice;
 
 #[cfg(feature = "engine")]
 pub(crate) use receive::check_gre;
@@ -38,11 +41,6 @@ pub const MAX_UNENCRYPTED_JUMP: u32 = 4096;
 
 /// Bytes of the protocol number inside an encrypted frame.
 const INNER_PROTOCOL_LEN: usize = 2;
-
-/// MPPE with a key change after 256 packets was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("stateful MPPE is not supported")]
-pub struct StatefulMppe;
 
 /// What a session may carry once it has an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +60,10 @@ pub struct InnerAddress {
 pub enum Opened {
     /// An acknowledgement and nothing else: done.
     Ack,
-    /// Not encrypted: goes straight to [`Session::accept`].
+    /// Not encrypted, or in stateful mode, where a frame cannot be decrypted before the one before
+    /// it was judged: goes straight to [`Session::accept`].
     Plain(Ticket),
-    /// Encrypted: `data` is to be decrypted with `key` first.
+    /// Encrypted in stateless mode: `data` is to be decrypted with `key` first.
     Sealed {
         /// For [`Session::accept`].
         ticket: Ticket,
@@ -93,6 +92,13 @@ enum Content {
         data: Range<usize>,
         /// Which receiver the place is of.
         generation: u32,
+        at: Instant,
+    },
+    /// Of stateful mode, not decrypted yet.
+    Stream {
+        header: mppe::Repr,
+        data: Range<usize>,
+        at: Instant,
     },
 }
 
@@ -127,10 +133,12 @@ pub struct Session {
     tunnel: Tunnel,
     link: LinkOptions,
     interface: Option<InnerAddress>,
-    rx: Option<Receiver>,
-    tx: Option<Sender>,
+    rx: Option<Rx>,
+    tx: Option<Tx>,
     /// Counts the receivers there were.
     generation: u32,
+    /// Whether what is received makes sense.
+    sense: encryption::Sense,
     window: SeqWindow,
     /// Frames received since the last acknowledgement was sent.
     ack_owed: u32,
@@ -152,6 +160,7 @@ impl Session {
             rx: None,
             tx: None,
             generation: 0,
+            sense: encryption::Sense::default(),
             window: SeqWindow::default(),
             ack_owed: 0,
             next_seq: SeqNum::FIRST,
@@ -167,29 +176,28 @@ impl Session {
 
     /// Takes over what CCP agreed on. A direction whose parameters are as they were goes on where
     /// it is; to begin it anew, as CCP does when it opens again, switch it off in between.
-    ///
-    /// # Errors
-    /// One of the two is not stateless. Then nothing changes.
-    pub fn set_mppe(
-        &mut self,
-        rx: Option<&Parameters>,
-        tx: Option<&Parameters>,
-    ) -> Result<(), StatefulMppe> {
-        if [rx, tx].into_iter().flatten().any(|mppe| !mppe.stateless) {
-            return Err(StatefulMppe);
-        }
-        if self.rx.as_ref().map(Receiver::parameters) != rx {
-            self.rx = rx.cloned().map(Receiver::new);
+    pub fn set_mppe(&mut self, rx: Option<&Parameters>, tx: Option<&Parameters>) {
+        if self.rx.as_ref().map(Rx::parameters) != rx {
+            self.rx = rx.cloned().map(Rx::new);
             self.generation = self.generation.wrapping_add(1);
+            self.sense = encryption::Sense::default();
         }
-        if self.tx.as_ref().map(|sender| &sender.parameters) != tx {
-            self.tx = tx.cloned().map(Sender::new);
+        if self.tx.as_ref().map(Tx::parameters) != tx {
+            self.tx = tx.cloned().map(Tx::new);
         }
-        Ok(())
     }
 
-    /// The peer lost its place: the next frame sent shows it.
-    pub fn reset_mppe(&mut self) {}
+    /// The peer lost its place in stateful MPPE: the next packet is one at which it finds in again.
+    pub fn reset_mppe(&mut self) {
+        if let Some(Tx::Stateful(sender)) = &mut self.tx {
+            sender.reset();
+        }
+    }
+
+    /// What the control process should know about the frame that was just refused, if anything.
+    pub fn take_notice(&mut self) -> Option<Notice> {
+        self.sense.take_notice()
+    }
 
     /// Says what network packets may pass; none do without an interface.
     pub fn set_interface(&mut self, interface: Option<InnerAddress>) {
@@ -215,10 +223,11 @@ impl Session {
     }
 
     /// Phase three of receiving: judges the frame that `ticket` was given for, by now decrypted.
+    /// One of stateful mode is decrypted here.
     ///
     /// # Errors
     /// Why the frame was dropped.
-    pub fn accept(&mut self, ticket: Ticket, gre: &[u8]) -> Result<Inner, DropReason> {
+    pub fn accept(&mut self, ticket: Ticket, gre: &mut [u8]) -> Result<Inner, DropReason> {
         let outcome = match ticket.content {
             Content::Plain {
                 protocol,
@@ -228,7 +237,17 @@ impl Session {
                 place,
                 data,
                 generation,
-            } => self.accept_sealed(ticket.seq, &place, data, generation, gre),
+                at,
+            } => {
+                let outcome = self.accept_sealed(ticket.seq, &place, data, generation, gre);
+                self.sense.note(&outcome, at);
+                outcome
+            }
+            Content::Stream { header, data, at } => {
+                let outcome = self.accept_stream(ticket.seq, header, data, gre, at);
+                self.sense.note(&outcome, at);
+                outcome
+            }
         };
         self.count(outcome)
     }
@@ -317,19 +336,20 @@ impl Session {
     /// The key chains, of the two directions, with fewer than `ready` keys made ready: for a worker
     /// that lets its engine step those of many sessions at once, each by one key.
     pub fn short_chains(&mut self, ready: u64) -> impl Iterator<Item = &mut Chain> {
-        let rx = self.rx.as_mut().map(Receiver::chain_mut);
-        let tx = self.tx.as_mut().map(|sender| &mut sender.chain);
+        let rx = self.rx.as_mut().and_then(Rx::chain_mut);
+        let tx = self.tx.as_mut().and_then(Tx::chain_mut);
         rx.into_iter()
             .chain(tx)
             .filter(move |chain| chain.ready() < ready && chain.has_room())
     }
 
-    /// How many keys are ready in the direction that has fewer; `None` if neither is encrypted.
+    /// How many keys are ready in the direction that has fewer; `None` if neither is
+    /// encrypted in stateless mode.
     #[must_use]
     pub fn keys_ready(&self) -> Option<u64> {
-        let rx = self.rx.as_ref().map(|receiver| receiver.chain().ready());
-        let tx = self.tx.as_ref().map(|sender| sender.chain.ready());
-        rx.into_iter().chain(tx).min()
+        let rx = self.rx.as_ref().and_then(Rx::chain);
+        let tx = self.tx.as_ref().and_then(Tx::chain);
+        rx.into_iter().chain(tx).map(Chain::ready).min()
     }
 
     /// The two ends of the call.

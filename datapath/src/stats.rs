@@ -59,6 +59,8 @@ drop_reasons! {
     StaleKey => "stale-key",
     /// A coherency count so far ahead that its key costs more steps than the session may spend.
     KeyBudget => "key-budget",
+    /// Stateful MPPE: a frame before this one is missing, and no reset has come since.
+    OutOfSync => "mppe-out-of-sync",
     /// What was decrypted is not a PPP frame with a valid IP packet: wrong key or forged.
     Undecryptable => "undecryptable",
     /// The inner packet is not a valid IPv4 or IPv6 packet.

@@ -234,7 +234,7 @@ impl Peer {
         });
         session.set_interface(Some(inner()));
         let (up, down) = keys();
-        session.set_mppe(Some(&down), Some(&up)).unwrap();
+        session.set_mppe(Some(&down), Some(&up));
         Self {
             number: number.to_le_bytes()[0],
             call_id,

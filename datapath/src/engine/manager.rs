@@ -27,7 +27,7 @@ use super::{privileges, raw, tun};
 use crate::ids::{MAX_SESSIONS, SessionId, WorkerId};
 use crate::ipc::seqpacket::{Channel, Error as ChannelError, Listener};
 use crate::ipc::{self, Event, Request, Tunnel, WorkerTotals};
-use crate::session::InnerAddress;
+use crate::session::{InnerAddress, Notice};
 
 const LISTENER: Token = Token(0);
 const CONTROL: Token = Token(1);
@@ -439,6 +439,12 @@ impl Manager {
                     });
                 }
                 Report::Failed(session, reason) => self.say(Event::Failed { session, reason }),
+                Report::Notice(session, Notice::OutOfSync { times }) => {
+                    self.say(Event::MppeOutOfSync { session, times });
+                }
+                Report::Notice(session, Notice::KeysDiffer) => {
+                    self.say(Event::MppeKeysDiffer { session });
+                }
                 Report::MergingRefused(session) => tracing::warn!(
                     session = session.0,
                     "the kernel refused a merged packet; this session's are written one by one"

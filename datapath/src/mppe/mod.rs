@@ -1,14 +1,17 @@
 //! MPPE (RFC 3078) with the keys of RFC 3079.
 //!
 //! A [`Chain`] is one direction's session keys, an [`Engine`] computes them and applies RC4, many
-//! packets at a time, and a [`Receiver`] decides which key an arriving frame is for.
+//! packets at a time, and a [`Receiver`] decides which key an arriving frame is for. All that is of
+//! stateless mode; [`stateful`] mode needs no more than one RC4 stream.
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+mod budget;
 pub mod chain;
 pub mod engine;
 pub mod receiver;
+pub mod stateful;
 
 pub use chain::{Chain, SessionKey};
 pub use engine::{AnyEngine, Crates, Engine, Job, Portable, Stream, StreamJob};

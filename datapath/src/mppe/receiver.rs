@@ -6,8 +6,9 @@
 //! frames that decrypted and on nothing else. A forged frame can therefore cost time, within a
 //! budget, but cannot lead the receiver astray.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::budget::Budget;
 use super::chain::{self, AHEAD, BEHIND};
 use super::{Chain, Engine, Parameters, SessionKey};
 use crate::seq::{Order, Seen};
@@ -244,50 +245,6 @@ impl Receiver {
             return Err(DropReason::DuplicateSeq);
         }
         Ok(())
-    }
-}
-
-/// How many key steps frames beyond the ring may cost.
-#[derive(Clone, Copy, Debug)]
-struct Budget {
-    steps: u32,
-    refilled: Option<Instant>,
-}
-
-impl Budget {
-    const CAPACITY: u32 = 4096;
-    /// How long an empty budget takes to be full.
-    const PERIOD: Duration = Duration::from_millis(100);
-
-    const fn full() -> Self {
-        Self {
-            steps: Self::CAPACITY,
-            refilled: None,
-        }
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let Some(refilled) = self.refilled else {
-            self.refilled = Some(now);
-            return;
-        };
-        let elapsed = now.saturating_duration_since(refilled).min(Self::PERIOD);
-        let gained = elapsed.as_micros() * u128::from(Self::CAPACITY) / Self::PERIOD.as_micros();
-        let gained = u32::try_from(gained).unwrap_or(Self::CAPACITY);
-        if gained > 0 {
-            self.steps = self.steps.saturating_add(gained).min(Self::CAPACITY);
-            self.refilled = Some(now);
-        }
-    }
-
-    fn take(&mut self) -> bool {
-        let left = self.steps.checked_sub(1);
-        self.steps = left.unwrap_or(0);
-        left.is_some()
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.steps == 0
     }
 }
 

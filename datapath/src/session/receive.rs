@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::time::Instant;
 
+use super::encryption::Rx;
 use super::{Content, Inner, MAX_UNENCRYPTED_JUMP, Opened, Session, Ticket, parse_echo_request};
 use crate::mppe::Engine;
 use crate::mppe::receiver::Place;
@@ -78,14 +79,26 @@ impl Session {
         now: Instant,
     ) -> Result<Opened, DropReason> {
         let rx = self.rx.as_mut().ok_or(DropReason::MppeNotUp)?;
-        let packet =
-            mppe::Packet::new_checked(information).map_err(|_| DropReason::TruncatedPpp)?;
-        if !packet.is_encrypted() || !packet.is_flushed() {
-            return Err(DropReason::BadMppeHeader);
-        }
-        let place = rx.locate(seq, packet.coherency())?;
-        let key = rx.key(engine, &place, now)?;
+        let header = mppe::Packet::new_checked(information)
+            .and_then(|packet| mppe::Repr::parse(&packet))
+            .map_err(|_| DropReason::TruncatedPpp)?;
         let data = at.start + mppe::HEADER_LEN..at.end;
+        let rx = match rx {
+            Rx::Stateless(rx) if header.encrypted && header.flushed => rx,
+            Rx::Stateful(_) if header.encrypted => {
+                return Ok(Opened::Plain(Ticket {
+                    seq,
+                    content: Content::Stream {
+                        header,
+                        data,
+                        at: now,
+                    },
+                }));
+            }
+            Rx::Stateless(_) | Rx::Stateful(_) => return Err(DropReason::BadMppeHeader),
+        };
+        let place = rx.locate(seq, header.coherency)?;
+        let key = rx.key(engine, &place, now)?;
         Ok(Opened::Sealed {
             ticket: Ticket {
                 seq,
@@ -93,6 +106,7 @@ impl Session {
                     place,
                     data: data.clone(),
                     generation: self.generation,
+                    at: now,
                 },
             },
             key,
@@ -119,7 +133,7 @@ impl Session {
         };
         self.window.commit(seq)?;
         self.note_received();
-        if let (Some(rx), Order::New { .. }) = (&mut self.rx, order) {
+        if let (Some(Rx::Stateless(rx)), Order::New { .. }) = (&mut self.rx, order) {
             rx.note_unencrypted();
         }
         match packet {
@@ -143,10 +157,12 @@ impl Session {
         gre: &[u8],
     ) -> Result<Inner, DropReason> {
         let rx = match &mut self.rx {
-            Some(rx) if generation == self.generation => rx,
+            Some(Rx::Stateless(rx)) if generation == self.generation => rx,
             _ => return Err(DropReason::StaleKey),
         };
-        let Some(packet) = IpPacket::parse_decrypted(gre, data) else {
+        let offset = data.start;
+        let plain = gre.get(data);
+        let Some(packet) = plain.and_then(|plain| IpPacket::parse_decrypted(plain, offset)) else {
             rx.refuse(place);
             return Err(DropReason::Undecryptable);
         };
@@ -157,6 +173,35 @@ impl Session {
         }
         self.note_received();
         self.admit(packet, order)
+    }
+
+    pub(super) fn accept_stream(
+        &mut self,
+        seq: SeqNum,
+        header: mppe::Repr,
+        data: Range<usize>,
+        gre: &mut [u8],
+        at: Instant,
+    ) -> Result<Inner, DropReason> {
+        let Some(Rx::Stateful(rx)) = &mut self.rx else {
+            return Err(DropReason::StaleKey);
+        };
+        let offset = data.start;
+        let data = gre.get_mut(data).ok_or(DropReason::TruncatedPpp)?;
+        let judge = |plain: &[u8]| IpPacket::parse_decrypted(plain, offset);
+        let packet = rx.decrypt(seq, header, data, at, judge);
+        if let Err(DropReason::OutOfSync | DropReason::Undecryptable) = packet
+            && let Some(times) = rx.ask(at)
+        {
+            self.sense.lost(times);
+        }
+        let packet = packet?;
+        // As of a stateless frame: what decrypted is right, wherever the window is.
+        if self.window.commit(seq).is_err() {
+            self.window.restart(seq);
+        }
+        self.note_received();
+        self.admit(packet, Order::New { skipped: 0 })
     }
 
     /// What still can keep a valid packet from the interface.
@@ -239,11 +284,12 @@ impl IpPacket {
         })
     }
 
-    /// Looks for a protocol number and its packet in the decrypted part of a frame. RFC 3078 §3
+    /// Looks for a protocol number and its packet in the decrypted part of a frame, which begins at
+    /// `offset`. RFC 3078 §3
     /// encrypts network packets only, so anything else is what a wrong key gives.
-    fn parse_decrypted(gre: &[u8], data: Range<usize>) -> Option<Self> {
-        let frame = ppp::Packet::new_checked(gre.get(data.clone())?).ok()?;
-        let offset = data.start + frame.header_len();
+    fn parse_decrypted(plain: &[u8], offset: usize) -> Option<Self> {
+        let frame = ppp::Packet::new_checked(plain).ok()?;
+        let offset = offset + frame.header_len();
         Self::parse(frame.protocol(), frame.information(), offset)
     }
 }

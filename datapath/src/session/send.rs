@@ -2,36 +2,12 @@
 
 use std::ops::Range;
 
+use super::encryption::Tx;
 use super::{Sealed, Session, parse_echo_request};
-use crate::mppe::{Chain, Engine, Parameters, SessionKey, chain};
+use crate::mppe::{Engine, chain};
 use crate::stats::DropReason;
 use crate::wire::ppp::protocol;
 use crate::wire::{SeqNum, gre, lcp, mppe, ppp};
-
-/// The sending end of one direction's encryption.
-#[derive(Debug)]
-pub(super) struct Sender {
-    pub(super) parameters: Parameters,
-    pub(super) chain: Chain,
-}
-
-impl Sender {
-    pub(super) fn new(parameters: Parameters) -> Self {
-        Self {
-            chain: Chain::for_sending(parameters.start_key.clone(), parameters.strength),
-            parameters,
-        }
-    }
-
-    /// Position and key of the next packet; they stay the same until the position is marked used.
-    fn next_key<E: Engine + ?Sized>(&mut self, engine: &mut E) -> Option<(u64, SessionKey)> {
-        let position = self.chain.used() + 1;
-        while self.chain.head() < position {
-            engine.step(&mut [&mut self.chain]);
-        }
-        Some((position, self.chain.key(position)?))
-    }
-}
 
 impl Session {
     pub(super) fn seal_uncounted<E: Engine + ?Sized>(
@@ -75,8 +51,11 @@ impl Session {
         out: &mut [u8],
         write: impl FnOnce(&mut [u8]),
     ) -> Result<Sealed, DropReason> {
-        let tx = self.tx.as_mut().ok_or(DropReason::MppeNotUp)?;
-        let (position, key) = tx.next_key(engine).ok_or(DropReason::StaleKey)?;
+        let key = match &mut self.tx {
+            Some(Tx::Stateless(tx)) => Some(tx.next_key(engine).ok_or(DropReason::StaleKey)?),
+            Some(Tx::Stateful(_)) => None,
+            None => return Err(DropReason::MppeNotUp),
+        };
         // PFC counts inside of the encryption as well: the byte it saves lets a packet of 1460 fit
         // into 1500.
         let number = number.to_be_bytes();
@@ -87,18 +66,28 @@ impl Session {
         };
         let len = mppe::HEADER_LEN + number.len() + len;
         let body = self.begin_frame(self.header(protocol::COMPRESSED), len, out)?;
-        if let Some(tx) = &mut self.tx {
-            tx.chain.mark_used(position);
-        }
         let (header, data) = out[body.clone()].split_at_mut(mppe::HEADER_LEN);
-        mppe::Repr::stateless(chain::coherency_of(position))
-            .emit(&mut mppe::Packet::new_unchecked(header));
         let (numbered, packet) = data.split_at_mut(number.len());
         numbered.copy_from_slice(number);
         write(packet);
+        let mut header = mppe::Packet::new_unchecked(header);
+        let mut encrypt = None;
+        match (&mut self.tx, key) {
+            (Some(Tx::Stateless(tx)), Some((position, key))) => {
+                tx.chain.mark_used(position);
+                mppe::Repr::stateless(chain::coherency_of(position)).emit(&mut header);
+                encrypt = Some((key, body.start + mppe::HEADER_LEN..body.end));
+            }
+            // A stream runs on from packet to packet: there is nothing to gather.
+            (Some(Tx::Stateful(tx)), _) => {
+                tx.begin().emit(&mut header);
+                tx.encrypt(data);
+            }
+            (_, _) => return Err(DropReason::MppeNotUp),
+        }
         Ok(Sealed {
             len: body.end,
-            encrypt: Some((key, body.start + mppe::HEADER_LEN..body.end)),
+            encrypt,
         })
     }
 

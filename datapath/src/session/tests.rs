@@ -74,8 +74,17 @@ impl Pair {
     fn encrypted() -> Self {
         let mut pair = Self::plain();
         let (up, down) = (parameters(1), parameters(2));
-        pair.server.set_mppe(Some(&up), Some(&down)).unwrap();
-        pair.client.set_mppe(Some(&down), Some(&up)).unwrap();
+        pair.server.set_mppe(Some(&up), Some(&down));
+        pair.client.set_mppe(Some(&down), Some(&up));
+        pair
+    }
+
+    /// Both ends up, MPPE both ways, stateful.
+    fn stateful() -> Self {
+        let mut pair = Self::plain();
+        let (up, down) = (stateful(1), stateful(2));
+        pair.server.set_mppe(Some(&up), Some(&down));
+        pair.client.set_mppe(Some(&down), Some(&up));
         pair
     }
 
@@ -105,6 +114,13 @@ fn parameters(byte: u8) -> Parameters {
         start_key: StartKey([byte; 16]),
         strength: Strength::Bits128,
         stateless: true,
+    }
+}
+
+fn stateful(byte: u8) -> Parameters {
+    Parameters {
+        stateless: false,
+        ..parameters(byte)
     }
 }
 
@@ -187,7 +203,7 @@ fn receive_burst(
     tickets
         .into_iter()
         .zip(bytes)
-        .map(|(ticket, frame)| Ok((session.accept(ticket?, &frame)?, frame)))
+        .map(|(ticket, mut frame)| Ok((session.accept(ticket?, &mut frame)?, frame)))
         .collect()
 }
 
@@ -242,7 +258,7 @@ fn with_both_compressions_an_encrypted_packet_costs_40_bytes_at_most() {
     let Ok(Opened::Plain(ticket)) = pair.client.open(&mut Portable, &frame[..len], pair.now) else {
         panic!("not a plain frame");
     };
-    pair.client.accept(ticket, &frame[..len]).unwrap();
+    pair.client.accept(ticket, &mut frame[..len]).unwrap();
     let mtu = 1460;
     pair.client.set_interface(Some(InnerAddress {
         peer: SERVER_INNER,
@@ -813,7 +829,7 @@ fn a_packet_two_slots_late_costs_no_key_step_and_does_not_kill_the_session() {
     }
     let head = |pair: &mut Pair| {
         let rx = pair.server.rx.as_mut().unwrap();
-        rx.chain_mut().head()
+        rx.chain().unwrap().head()
     };
     let before = head(&mut pair);
 
@@ -876,33 +892,128 @@ fn an_encrypted_session_that_was_idle_but_for_control_frames_goes_on() {
 // What control may change.
 
 #[test]
-fn stateful_mppe_is_refused_and_changes_nothing() {
+fn a_reset_is_nothing_to_stateless_mode() {
     let mut pair = Pair::encrypted();
-    let stateful = Parameters {
-        stateless: false,
-        ..parameters(9)
-    };
-
-    assert_eq!(
-        pair.server.set_mppe(Some(&stateful), None),
-        Err(StatefulMppe)
-    );
+    pair.client.reset_mppe();
 
     let frame = pair.client_sends(0);
+
     assert_eq!(pair.server_gets(&frame), Ok(0));
+}
+
+// Stateful mode.
+
+#[test]
+fn stateful_packets_flow_both_ways_past_flag_packets() {
+    let mut pair = Pair::stateful();
+    for n in 0..1000 {
+        let frame = pair.client_sends(n);
+        assert_eq!(pair.server_gets(&frame), Ok(n));
+        let frame = send(&mut pair.server, &ipv4_packet(SERVER_INNER, n));
+        let (inner, bytes) = receive(&mut pair.client, &frame, pair.now).unwrap();
+        assert!(matches!(inner, Inner::Ip(at) if number_of(&bytes[at.clone()]) == n));
+    }
+    assert_eq!(pair.server.counters().rx_packets, 1000);
+    assert_eq!(pair.server.take_notice(), None);
+}
+
+#[test]
+fn a_burst_of_stateful_packets_may_be_opened_before_the_first_is_judged() {
+    let mut pair = Pair::stateful();
+    let frames: Vec<_> = (0..64).map(|n| pair.client_sends(n)).collect();
+
+    let outcomes = receive_burst(&mut pair.server, &frames, pair.now);
+
+    assert!(outcomes.iter().all(Result::is_ok));
+}
+
+#[test]
+fn a_lost_stateful_packet_is_noticed_and_a_reset_mends_it() {
+    let mut pair = Pair::stateful();
+    let frame = pair.client_sends(0);
+    pair.server_gets(&frame).unwrap();
+    pair.lose(1..2);
+
+    let frame = pair.client_sends(2);
+    assert_eq!(pair.server_gets(&frame), Err(OutOfSync));
+    let notice = pair.server.take_notice();
+    assert_eq!(notice, Some(Notice::OutOfSync { times: 1 }));
+    let frame = pair.client_sends(3);
+    assert_eq!(pair.server_gets(&frame), Err(OutOfSync));
+    assert_eq!(pair.server.take_notice(), None, "not for each frame");
+
+    pair.client.reset_mppe();
+    for n in 4..10 {
+        let frame = pair.client_sends(n);
+        assert_eq!(pair.server_gets(&frame), Ok(n));
+    }
+    assert_eq!(pair.server.counters().dropped, 2);
+}
+
+#[test]
+fn stateful_frames_on_a_stateless_session_and_the_other_way_round_are_told() {
+    let mut pair = Pair::encrypted();
+    pair.client.set_mppe(None, Some(&stateful(1)));
+    let frame = pair.client_sends(0);
+    assert_eq!(pair.server_gets(&frame), Err(BadMppeHeader));
+
+    let mut pair = Pair::encrypted();
+    pair.server.set_mppe(Some(&stateful(1)), None);
+    let frame = pair.client_sends(0);
+    assert_eq!(pair.server_gets(&frame), Ok(0), "the first key changes too, as Linux does");
+    let frame = pair.client_sends(1);
+    assert_eq!(pair.server_gets(&frame), Ok(1));
+}
+
+// Keys that differ.
+
+#[test]
+fn keys_that_differ_from_the_first_frame_on_are_told_once() {
+    for stateless in [true, false] {
+        let mut pair = Pair::plain();
+        let of = |byte| Parameters {
+            stateless,
+            ..parameters(byte)
+        };
+        pair.client.set_mppe(None, Some(&of(1)));
+        pair.server.set_mppe(Some(&of(2)), None);
+        let mut notices = Vec::new();
+        for n in 0..40 {
+            pair.now += Duration::from_millis(100);
+            let frame = pair.client_sends(n);
+            assert!(pair.server_gets(&frame).is_err());
+            let notice = pair.server.take_notice();
+            notices.extend(notice.filter(|notice| *notice == Notice::KeysDiffer));
+        }
+        assert_eq!(notices, [Notice::KeysDiffer], "stateless={stateless}");
+    }
+}
+
+#[test]
+fn keys_that_were_right_once_do_not_differ_later() {
+    let mut pair = Pair::encrypted();
+    let frame = pair.client_sends(0);
+    pair.server_gets(&frame).unwrap();
+    for n in 1..50 {
+        pair.now += Duration::from_millis(100);
+        let mut frame = pair.client_sends(n);
+        frame[20..].fill(0);
+        assert_eq!(pair.server_gets(&frame), Err(Undecryptable));
+        assert_eq!(pair.server.take_notice(), None);
+    }
 }
 
 #[test]
 fn a_direction_whose_parameters_stay_goes_on_while_the_other_is_switched() {
     let mut pair = Pair::plain();
     let (up, down) = (parameters(1), parameters(2));
-    pair.server.set_mppe(Some(&up), None).unwrap();
-    pair.client.set_mppe(None, Some(&up)).unwrap();
+    pair.server.set_mppe(Some(&up), None);
+    pair.client.set_mppe(None, Some(&up));
     let frame = pair.client_sends(0);
     assert_eq!(pair.server_gets(&frame), Ok(0));
 
-    pair.server.set_mppe(Some(&up), Some(&down)).unwrap();
-    pair.client.set_mppe(Some(&down), Some(&up)).unwrap();
+    pair.server.set_mppe(Some(&up), Some(&down));
+    pair.client.set_mppe(Some(&down), Some(&up));
 
     let frame = pair.client_sends(1);
     assert_eq!(frame[13..15], [0x90, 0x01]);
@@ -917,13 +1028,13 @@ fn switched_off_and_on_encryption_begins_anew() {
     let frame = pair.client_sends(0);
     pair.server_gets(&frame).unwrap();
     let (up, down) = (parameters(1), parameters(2));
-    pair.server.set_mppe(None, None).unwrap();
-    pair.client.set_mppe(None, None).unwrap();
+    pair.server.set_mppe(None, None);
+    pair.client.set_mppe(None, None);
     let frame = pair.client_sends(1);
     assert_eq!(pair.server_gets(&frame), Ok(1));
 
-    pair.server.set_mppe(Some(&up), Some(&down)).unwrap();
-    pair.client.set_mppe(Some(&down), Some(&up)).unwrap();
+    pair.server.set_mppe(Some(&up), Some(&down));
+    pair.client.set_mppe(Some(&down), Some(&up));
 
     let frame = pair.client_sends(2);
     assert_eq!(frame[13..15], [0x90, 0x00]);
@@ -943,9 +1054,9 @@ fn a_ticket_from_before_the_keys_changed_is_stale() {
         key,
         data: &mut frame[data],
     }]);
-    pair.server.set_mppe(Some(&parameters(3)), None).unwrap();
+    pair.server.set_mppe(Some(&parameters(3)), None);
 
-    assert_eq!(pair.server.accept(ticket, &frame), Err(StaleKey));
+    assert_eq!(pair.server.accept(ticket, &mut frame), Err(StaleKey));
 }
 
 #[test]
@@ -961,7 +1072,7 @@ fn a_worker_may_make_keys_ready_ahead() {
     }
     let ready: Vec<_> = [&mut pair.client, &mut pair.server]
         .into_iter()
-        .flat_map(|session| session.rx.iter_mut().map(|rx| rx.chain_mut().ready()))
+        .flat_map(|session| session.rx.iter_mut().map(|rx| rx.chain().unwrap().ready()))
         .collect();
     assert_eq!(ready, [192, 8]);
 
@@ -1116,10 +1227,10 @@ proptest! {
     fn a_ticket_for_another_buffer_does_not_panic(length in 0..200_usize, encrypted: bool) {
         let mut pair = if encrypted { Pair::encrypted() } else { Pair::plain() };
         let frame = pair.client_sends(0);
-        let other = vec![0x45; length];
+        let mut other = vec![0x45; length];
         match pair.server.open(&mut Portable, &frame, pair.now).unwrap() {
             Opened::Plain(ticket) | Opened::Sealed { ticket, .. } => {
-                prop_assert!(pair.server.accept(ticket, &other).is_err());
+                prop_assert!(pair.server.accept(ticket, &mut other).is_err());
             }
             Opened::Ack => prop_assert!(false, "not an acknowledgement"),
         }

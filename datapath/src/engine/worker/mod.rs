@@ -17,7 +17,7 @@ use super::xsk::Queue;
 use crate::ids::{CallId, SessionId, WorkerId};
 use crate::ipc::{LinkOptions, Tunnel, WorkerTotals};
 use crate::mppe::{AnyEngine, Parameters, engine};
-use crate::session::{InnerAddress, Session};
+use crate::session::{InnerAddress, Notice, Session};
 use crate::stats::{DropReason, Drops, SessionCounters, WorkerCounters};
 
 mod early;
@@ -93,6 +93,8 @@ pub enum Command {
 pub enum Report {
     /// See [`crate::ipc::Event::Counters`].
     Counters(SessionId, SessionCounters),
+    /// Encrypted frames do not make sense.
+    Notice(SessionId, Notice),
     /// An interface nobody reads or writes any more.
     Released(Tun),
     /// See [`crate::ipc::Event::Removed`].
@@ -400,10 +402,8 @@ impl Worker {
                 }
             }
             Command::SetMppe(id, rx, tx) => {
-                if let Some(entry) = self.entry(id)
-                    && let Err(error) = entry.session.set_mppe(rx.as_ref(), tx.as_ref())
-                {
-                    self.report(Report::Failed(id, error.to_string()));
+                if let Some(entry) = self.entry(id) {
+                    entry.session.set_mppe(rx.as_ref(), tx.as_ref());
                 }
             }
             Command::ResetMppe(id) => {

@@ -10,7 +10,7 @@ use super::super::buffers::Storage;
 use super::super::tun::Offload;
 use super::early::Call;
 use super::merge::Outcome;
-use super::{ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Worker};
+use super::{ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Report, Worker};
 use crate::ids::{CallId, SessionId, WorkerId};
 use crate::mppe::{Engine, Job, SessionKey};
 use crate::session::{Inner, Opened, Ticket, check_gre};
@@ -252,7 +252,7 @@ impl Worker {
             ..
         } = frame;
         let Arrived {
-            storage,
+            mut storage,
             network,
             session: id,
         } = arrived;
@@ -263,9 +263,15 @@ impl Worker {
         else {
             return self.drop_frame(storage, DropReason::UnknownCall);
         };
-        let inner = match entry.session.accept(ticket, &storage.bytes()[gre.clone()]) {
+        let frame = &mut storage.bytes_mut()[gre.clone()];
+        let inner = match entry.session.accept(ticket, frame) {
             Ok(inner) => inner,
-            Err(reason) => return self.drop_frame(storage, reason),
+            Err(reason) => {
+                if let Some(notice) = entry.session.take_notice() {
+                    self.report(Report::Notice(id, notice));
+                }
+                return self.drop_frame(storage, reason);
+            }
         };
         if network > 0 {
             entry

@@ -27,6 +27,11 @@ impl Stream {
         schedule(array::from_mut(&mut stream.state), array::from_ref(&*key));
         stream
     }
+
+    /// Encrypts or decrypts what comes next, in place.
+    pub fn apply(&mut self, data: &mut [u8]) {
+        self.state.apply(data);
+    }
 }
 
 impl fmt::Debug for Stream {
