@@ -151,16 +151,16 @@ impl Ends {
     }
 
     /// The measured end's session, as the worker makes it.
-    pub(crate) fn near_session(&self) -> Result<Session> {
+    pub(crate) fn near_session(&self) -> Session {
         let mut session = Session::new(self.tunnel);
         session.set_link(self.link);
-        session.set_mppe(Some(&self.rx), Some(&self.tx))?;
+        session.set_mppe(Some(&self.rx), Some(&self.tx));
         session.set_interface(Some(self.inner));
-        Ok(session)
+        session
     }
 
     /// The far end's session.
-    pub(crate) fn far_session(&self) -> Result<Session> {
+    pub(crate) fn far_session(&self) -> Session {
         let mut session = Session::new(Tunnel {
             ours: self.tunnel.peer,
             peer: self.tunnel.ours,
@@ -168,13 +168,13 @@ impl Ends {
             peer_call_id: PeerCallId(self.tunnel.call_id.0),
         });
         session.set_link(self.link);
-        session.set_mppe(Some(&self.tx), Some(&self.rx))?;
+        session.set_mppe(Some(&self.tx), Some(&self.rx));
         session.set_interface(Some(InnerAddress {
             peer: GATEWAY,
             check_source: false,
             ..self.inner
         }));
-        Ok(session)
+        session
     }
 }
 
@@ -217,8 +217,8 @@ impl Peers {
     /// The tunnels from `first` on.
     pub(crate) fn new(first: u32, count: u32, train: usize, cipher: Cipher) -> Result<Self> {
         let sessions = (first..first + count)
-            .map(|number| Ok((Ends::of(number).far_session()?, 0)))
-            .collect::<Result<_>>()?;
+            .map(|number| (Ends::of(number).far_session(), 0))
+            .collect();
         Ok(Self {
             sessions,
             engine: detect(),
@@ -422,7 +422,7 @@ mod tests {
     const GRE: usize = ETHERNET_BYTES + ipv4::HEADER_LEN;
 
     fn near_session(number: u32) -> Session {
-        Ends::of(number).near_session().unwrap()
+        Ends::of(number).near_session()
     }
 
     fn open(session: &mut Session, frame: &[u8]) -> Vec<u8> {
@@ -437,7 +437,7 @@ mod tests {
             key,
             data: &mut gre[data],
         }]);
-        let Inner::Ip(packet) = session.accept(ticket, &gre).unwrap() else {
+        let Inner::Ip(packet) = session.accept(ticket, &mut gre).unwrap() else {
             panic!("not a packet");
         };
         gre[packet].to_vec()

@@ -506,6 +506,7 @@ pub(crate) fn totals(reports: &Receiver<Report>) -> Result<WorkerTotals> {
             Report::Totals(answer) => totals = Some(answer),
             Report::Failed(id, reason) => bail!("session {}: {reason}", id.0),
             Report::Broken(_, reason) => bail!("the worker broke: {reason}"),
+            Report::Notice(id, notice) => bail!("session {}: {notice:?}", id.0),
             Report::MergingRefused(_) => bail!("the kernel refused a merged packet"),
             Report::Counters(..) | Report::Released(_) | Report::Removed(..) => {}
         }

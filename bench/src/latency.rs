@@ -247,7 +247,7 @@ impl Client {
     fn new(wire: &Wire, pause: Duration) -> Result<Self> {
         Ok(Self {
             end: End::new(wire, [ECHO_TUNNEL, LOAD_TUNNEL])?,
-            echo: Ends::of(ECHO_TUNNEL).far_session()?,
+            echo: Ends::of(ECHO_TUNNEL).far_session(),
             engine: detect(),
             sequence: 0,
             pause,
@@ -463,7 +463,7 @@ impl Inline {
             sealed.map(|()| frames)
         };
         let packet = echo_request(FLOOR_TUNNEL, 1);
-        let answer = seal(ends.near_session()?, &packet)?;
+        let answer = seal(ends.near_session(), &packet)?;
         let header = answer.iter().next().and_then(|it| it.get(..HEADER_BYTES));
         Ok(Self {
             far: End::new(wire, [FLOOR_TUNNEL])?,
@@ -471,7 +471,7 @@ impl Inline {
             _steering: steering,
             tun,
             header: header.context("no header")?.to_vec(),
-            request: seal(ends.far_session()?, &packet)?,
+            request: seal(ends.far_session(), &packet)?,
             pause,
         })
     }

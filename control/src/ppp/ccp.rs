@@ -2,8 +2,8 @@
 //!
 //! The option in a Configure-Request says how its sender wants to *receive* (RFC 1962 §2): ours,
 //! once acknowledged, is for our rx keys, and the peer's for our tx keys. We offer 128 bit,
-//! stateless, and let the peer bring it down to 56 or 40 bit, never to stateful: a lost frame
-//! would cost a round trip. Other compressors are rejected.
+//! stateless, and let a peer that insists bring it down to 56 or 40 bit, or to stateful mode, in
+//! which a lost frame costs a round trip. Other compressors are rejected.
 
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 
@@ -17,11 +17,46 @@ use crate::entropy::Entropy;
 pub(super) struct Ccp {
     keys: MppeKeys,
     /// What we ask for: how we receive. `None` once the peer rejected it.
-    rx: Option<Strength>,
+    rx: Option<Mode>,
     /// What the peer asked for and got: how we send.
-    tx: Option<Strength>,
+    tx: Option<Mode>,
     /// How often the peer was told our wish instead of its own.
     naks_sent: u8,
+}
+
+/// How one direction is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mode {
+    strength: Strength,
+    stateless: bool,
+}
+
+impl Mode {
+    const BEST: Self = Self {
+        strength: Strength::Bits128,
+        stateless: true,
+    };
+
+    /// The best one of those on offer; `None` if they have no strength.
+    fn best_of(bits: u32) -> Option<Self> {
+        [Strength::Bits128, Strength::Bits56, Strength::Bits40]
+            .into_iter()
+            .find(|strength| bits & strength_bit(*strength) != 0)
+            .map(|strength| Self {
+                strength,
+                stateless: bits & STATELESS != 0,
+            })
+    }
+
+    const fn bits(self) -> u32 {
+        let mode = if self.stateless { STATELESS } else { 0 };
+        mode | strength_bit(self.strength)
+    }
+
+    /// The option that asks for it.
+    fn option(self) -> ConfigOption {
+        ConfigOption::new(MPPE, self.bits().to_be_bytes())
+    }
 }
 
 impl Ccp {
@@ -48,17 +83,20 @@ impl Ccp {
     /// Both directions, for people.
     pub(super) fn encoding(&self) -> Encoding {
         Encoding {
-            rx: self.rx.map(|strength| (strength, true)),
-            tx: self.tx.map(|strength| (strength, true)),
+            rx: self.rx.map(|mode| (mode.strength, mode.stateless)),
+            tx: self.tx.map(|mode| (mode.strength, mode.stateless)),
         }
     }
 
     fn parameters(
         &self,
-        strength: Option<Strength>,
+        mode: Option<Mode>,
         side: fn(&StartKeys) -> &StartKey,
     ) -> Option<Parameters> {
-        let strength = strength?;
+        let Mode {
+            strength,
+            stateless,
+        } = mode?;
         let start_key = match strength {
             Strength::Bits128 => side(&self.keys.bits128),
             Strength::Bits56 | Strength::Bits40 => side(&self.keys.bits40),
@@ -66,7 +104,7 @@ impl Ccp {
         Some(Parameters {
             start_key: start_key.clone(),
             strength,
-            stateless: true,
+            stateless,
         })
     }
 }
@@ -75,21 +113,21 @@ impl Protocol for Ccp {
     const NUMBER: u16 = protocol::CCP;
 
     fn begin(&mut self, _: &mut dyn Entropy) {
-        self.rx = Some(Strength::Bits128);
+        self.rx = Some(Mode::BEST);
         self.tx = None;
         self.naks_sent = 0;
     }
 
     fn request(&self) -> Vec<ConfigOption> {
-        self.rx.map(mppe).into_iter().collect()
+        self.rx.map(Mode::option).into_iter().collect()
     }
 
     fn nakked(&mut self, option: &ConfigOption, _: &mut dyn Entropy) {
         if option.kind == MPPE
-            && let Some(strength) = option.u32().and_then(strongest)
+            && let Some(mode) = option.u32().and_then(Mode::best_of)
             && self.rx.is_some()
         {
-            self.rx = Some(strength);
+            self.rx = Some(mode);
         }
     }
 
@@ -104,17 +142,16 @@ impl Protocol for Ccp {
             return Judgement::Reject;
         };
         // A peer that asks for less even after it was told our wish has no better.
-        let agreed = match strongest(bits) {
-            Some(strength) if bits != STATELESS | strength_bit(strength) => false,
-            Some(Strength::Bits128) => true,
-            Some(Strength::Bits56 | Strength::Bits40) => self.naks_sent >= 2,
+        let agreed = match Mode::best_of(bits) {
+            Some(mode) if bits != mode.bits() => false,
+            Some(mode) => mode == Mode::BEST || self.naks_sent >= PATIENCE,
             None => false,
         };
         if agreed {
             Judgement::Ack
         } else {
             self.naks_sent = self.naks_sent.saturating_add(1);
-            Judgement::Nak(mppe(Strength::Bits128).data)
+            Judgement::Nak(Mode::BEST.option().data)
         }
     }
 
@@ -122,37 +159,24 @@ impl Protocol for Ccp {
         if options.iter().any(|option| option.kind == MPPE) {
             Vec::new()
         } else {
-            vec![mppe(Strength::Bits128)]
+            vec![Mode::BEST.option()]
         }
     }
 
     fn accepted(&mut self, options: &[ConfigOption]) {
         let bits = options.iter().find(|option| option.kind == MPPE);
-        self.tx = bits.and_then(ConfigOption::u32).and_then(strongest);
+        self.tx = bits.and_then(ConfigOption::u32).and_then(Mode::best_of);
     }
 
     fn extension(&mut self, packet: Packet<'_>) -> Extension {
         match packet.code {
             // Interop: pppd sends it in stateless mode too, for any frame it cannot decrypt, and
-            // ends the link if CCP is rejected for it. There is nothing to reset.
+            // ends the link if CCP is rejected for it. Then there is nothing to reset.
             RESET_REQUEST => Extension::Reply(RESET_ACK, packet.data.to_vec()),
             RESET_ACK => Extension::Ignored,
             _ => Extension::Unknown,
         }
     }
-}
-
-/// The option that asks for stateless MPPE of this strength.
-fn mppe(strength: Strength) -> ConfigOption {
-    let bits = STATELESS | strength_bit(strength);
-    ConfigOption::new(MPPE, bits.to_be_bytes())
-}
-
-/// The strongest that is on offer together with stateless mode.
-fn strongest(bits: u32) -> Option<Strength> {
-    [Strength::Bits128, Strength::Bits56, Strength::Bits40]
-        .into_iter()
-        .find(|strength| bits & STATELESS != 0 && bits & strength_bit(*strength) != 0)
 }
 
 const fn strength_bit(strength: Strength) -> u32 {
@@ -167,10 +191,12 @@ const fn strength_bit(strength: Strength) -> u32 {
 const MPPE: u8 = 18;
 /// RFC 3078 §2.1: the H bit.
 const STATELESS: u32 = 0x0100_0000;
+/// How often a peer is told our wish before it gets its own.
+const PATIENCE: u8 = 2;
 /// RFC 1962 §3.
 pub(super) const RESET_REQUEST: u8 = 14;
 /// RFC 1962 §3.
-const RESET_ACK: u8 = 15;
+pub(super) const RESET_ACK: u8 = 15;
 
 #[cfg(test)]
 mod tests {
@@ -237,16 +263,36 @@ mod tests {
     }
 
     #[test]
-    fn stateful_is_never_agreed_to() {
+    fn a_peer_that_insists_on_stateful_mode_gets_it_in_each_direction() {
+        for (bits, strength) in [
+            (0x40, Strength::Bits128),
+            (0x80, Strength::Bits56),
+            (0x20, Strength::Bits40),
+        ] {
+            let option = ConfigOption::new(MPPE, u32::to_be_bytes(bits));
+            let mut ccp = ccp();
+            assert_eq!(judge(&mut ccp, bits), our_wish());
+            assert_eq!(judge(&mut ccp, bits), our_wish());
+            assert_eq!(judge(&mut ccp, bits), Judgement::Ack);
+            ccp.accepted(std::slice::from_ref(&option));
+            let tx = ccp.tx().unwrap();
+            assert_eq!((tx.strength, tx.stateless), (strength, false));
+            assert!(ccp.rx().unwrap().stateless, "each direction by itself");
+
+            ccp.nakked(&option, &mut CountingEntropy(0));
+            assert_eq!(ccp.request(), [option]);
+            let rx = ccp.rx().unwrap();
+            assert_eq!((rx.strength, rx.stateless), (strength, false));
+        }
+    }
+
+    #[test]
+    fn several_at_once_are_never_agreed_to() {
         let mut ccp = ccp();
         for _ in 0..9 {
-            assert_eq!(judge(&mut ccp, 0x40), our_wish());
+            assert_eq!(judge(&mut ccp, 0x0100_0060), our_wish());
+            assert_eq!(judge(&mut ccp, 0x60), our_wish());
         }
-        ccp.nakked(
-            &ConfigOption::new(MPPE, [0, 0, 0, 0x40]),
-            &mut CountingEntropy(0),
-        );
-        assert!(ccp.rx().unwrap().stateless);
     }
 
     #[test]
@@ -270,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_request_is_acknowledged_though_nothing_is_reset() {
+    fn a_reset_request_is_acknowledged() {
         let packet = Packet {
             code: RESET_REQUEST,
             id: 3,

@@ -183,7 +183,7 @@ impl End {
             Err(DropReason::MppeNotUp) => return None,
             Err(reason) => panic!("{}: {bytes:02X?}", reason.name()),
         };
-        match self.session.accept(ticket, &bytes) {
+        match self.session.accept(ticket, &mut bytes) {
             Ok(Inner::Ip(_)) => self.ipv4 += 1,
             // Decrypted and valid; dropped because IPv6 is not taken, or not even IPCP is up yet.
             Err(DropReason::ProtocolNotUp | DropReason::NoInterface) => self.not_taken += 1,
@@ -252,7 +252,7 @@ impl End {
                     self.link.handle_verdict(now, verdict);
                 }
                 Command::SetMppe { rx, tx, .. } => {
-                    self.session.set_mppe(rx.as_ref(), tx.as_ref()).unwrap();
+                    self.session.set_mppe(rx.as_ref(), tx.as_ref());
                     if rx.is_some() {
                         self.rx = rx;
                     }

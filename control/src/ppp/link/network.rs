@@ -7,10 +7,9 @@ use greyhound_datapath::mppe::Parameters;
 use super::{Link, Phase, SETUP, is_terminate_request};
 use crate::cause::Cause;
 use crate::ppp::ccp::{self, Ccp};
-use crate::ppp::fsm::State;
 use crate::ppp::ipcp::Ipcp;
 use crate::ppp::negotiation::{Negotiation, Output};
-use crate::ppp::packet::{Packet, code};
+use crate::ppp::packet::code;
 use crate::ppp::{Command, Encoding, Encryption, MppeKeys, Role, protocol};
 
 impl Link {
@@ -41,10 +40,6 @@ impl Link {
     fn on_negotiation_frame(&mut self, now: Instant, protocol: u16, payload: &[u8]) {
         match (protocol, &mut self.ccp, &mut self.ipcp) {
             (protocol::CCP, Some(ccp), _) => {
-                let stateful = self.mppe.1.as_ref().is_some_and(|tx| !tx.stateless);
-                if stateful && ccp.state() == State::Opened && is_reset_request(payload) {
-                    self.commands.push_back(Command::ResetMppe);
-                }
                 let was_negotiating = ccp.is_negotiating();
                 ccp.handle_packet(now, &mut *self.entropy, payload);
                 // A peer that closes CCP before it is open does not want it: no use asking on.
@@ -73,7 +68,12 @@ impl Link {
                 if payload.first() == Some(&code::CONFIGURE_ACK) && self.mppe.0 != rx {
                     self.set_mppe(rx, None, Encoding::default());
                 }
+                let resets = payload.first() == Some(&ccp::RESET_ACK);
                 self.send(protocol::CCP, payload);
+                // Behind the Reset-Ack: until it has that, Linux drops what is encrypted.
+                if resets && self.mppe.1.as_ref().is_some_and(|tx| !tx.stateless) {
+                    self.commands.push_back(Command::ResetMppe);
+                }
             }
             Output::Up => {
                 let encoding = ccp.protocol().encoding();
@@ -175,8 +175,4 @@ impl Link {
         self.commands
             .push_back(Command::SetMppe { rx, tx, encoding });
     }
-}
-
-fn is_reset_request(payload: &[u8]) -> bool {
-    Packet::parse(payload).is_some_and(|packet| packet.code == ccp::RESET_REQUEST)
 }

@@ -22,6 +22,7 @@ mod hostile;
 mod interop;
 mod keepalive;
 mod renegotiation;
+mod stateful;
 
 const USER: &str = "User1";
 const PASSWORD: &str = "StrongPass-1";
