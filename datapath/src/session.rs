@@ -18,15 +18,18 @@ use encryption::{Rx, Tx};
 use crate::ipc::{LinkOptions, Tunnel};
 use crate::mppe::receiver::Place;
 use crate::mppe::{Chain, Engine, Parameters, SessionKey};
+use crate::multilink::{Fragmenter, Reassembler};
 use crate::seq::SeqWindow;
 use crate::stats::{DropReason, SessionCounters};
-use crate::wire::{SeqNum, gre, lcp, mppe, ppp};
+use crate::wire::{SeqNum, gre, lcp, mppe, multilink, ppp};
 
 mod encryption;
+mod fragments;
 mod receive;
 mod send;
 
 pub use encryption::Notice;
+pub use fragments::Reassembled;
 
 #[cfg(feature = "engine")]
 pub(crate) use receive::check_gre;
@@ -100,6 +103,12 @@ enum Content {
         data: Range<usize>,
         at: Instant,
     },
+    /// A part of a frame.
+    Fragment {
+        header: multilink::Repr,
+        data: Range<usize>,
+        at: Instant,
+    },
 }
 
 /// What a frame carries. Ranges count from the beginning of the GRE header.
@@ -116,6 +125,10 @@ pub enum Inner {
     },
     /// An LCP Echo-Request, for [`Session::echo_reply`].
     EchoRequest(Range<usize>),
+    /// A part of a frame whose other parts are still to come.
+    Fragment,
+    /// The last part of a frame, for [`Session::open_reassembled`].
+    Reassembled(Reassembled),
 }
 
 /// A frame to send.
@@ -139,6 +152,8 @@ pub struct Session {
     generation: u32,
     /// Whether what is received makes sense.
     sense: encryption::Sense,
+    reassembler: Option<Box<Reassembler>>,
+    fragmenter: Option<Box<Fragmenter>>,
     window: SeqWindow,
     /// Frames received since the last acknowledgement was sent.
     ack_owed: u32,
@@ -161,6 +176,8 @@ impl Session {
             tx: None,
             generation: 0,
             sense: encryption::Sense::default(),
+            reassembler: None,
+            fragmenter: None,
             window: SeqWindow::default(),
             ack_owed: 0,
             next_seq: SeqNum::FIRST,
@@ -172,6 +189,7 @@ impl Session {
     /// Takes over what LCP agreed on.
     pub fn set_link(&mut self, link: LinkOptions) {
         self.link = link;
+        self.set_multilink(link.rx_multilink, link.tx_multilink);
     }
 
     /// Takes over what CCP agreed on. A direction whose parameters are as they were goes on where
@@ -202,6 +220,7 @@ impl Session {
     /// Says what network packets may pass; none do without an interface.
     pub fn set_interface(&mut self, interface: Option<InnerAddress>) {
         self.interface = interface;
+        self.abandon_fragments();
     }
 
     /// Phase one of receiving: looks at the outside of a frame and finds its key. `gre` is what the
@@ -247,6 +266,9 @@ impl Session {
                 let outcome = self.accept_stream(ticket.seq, header, data, gre, at);
                 self.sense.note(&outcome, at);
                 outcome
+            }
+            Content::Fragment { header, data, at } => {
+                self.accept_fragment(ticket.seq, header, data, gre, at)
             }
         };
         self.count(outcome)
@@ -369,6 +391,7 @@ impl Session {
     pub fn counters(&self) -> SessionCounters {
         SessionCounters {
             rx_lost: self.window.lost(),
+            rx_fragments_lost: self.reassembler.as_ref().map_or(0, |these| these.lost()),
             ..self.counters
         }
     }

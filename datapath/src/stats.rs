@@ -47,6 +47,8 @@ drop_reasons! {
     MissingSeq => "missing-seq",
     /// The PPP frame ends inside its address, control or protocol field.
     TruncatedPpp => "truncated-ppp",
+    /// A Multilink header is cut off, or its fragments make up more than our MRRU.
+    BadFragment => "bad-fragment",
     /// A network protocol that is not up on this session.
     ProtocolNotUp => "protocol-not-up",
     /// An encrypted frame on a session without MPPE.
@@ -132,6 +134,12 @@ pub struct SessionCounters {
     pub rx_late: u64,
     /// Sequence numbers that were skipped and have not come (a late one takes itself off).
     pub rx_lost: u64,
+    /// Multilink fragments received.
+    pub rx_fragments: u64,
+    /// Those of them that were dropped because others of their packet did not come.
+    pub rx_fragments_lost: u64,
+    /// Multilink fragments sent.
+    pub tx_fragments: u64,
     /// Frames dropped, whatever the reason.
     pub dropped: u64,
 }

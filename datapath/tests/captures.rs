@@ -194,6 +194,7 @@ impl End {
                 self.received.control += 1;
                 Some((protocol, bytes[information].to_vec()))
             }
+            Ok(Inner::Fragment | Inner::Reassembled(_)) => panic!("Multilink was not agreed on"),
             Err(reason) => panic!("{}: {bytes:02X?}", reason.name()),
         }
     }

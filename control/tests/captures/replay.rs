@@ -195,6 +195,7 @@ impl End {
                 protocol,
                 information,
             }) => return Some((protocol, bytes[information].to_vec())),
+            Ok(Inner::Fragment | Inner::Reassembled(_)) => panic!("Multilink was not agreed on"),
             Err(reason) => panic!("{}: {bytes:02X?}", reason.name()),
         }
         None

@@ -17,7 +17,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::budget::Budget;
 use super::chain::interim_key;
-use super::{Parameters, SessionKey, StartKey, Strength, Stream};
+use super::{Parameters, SessionKey, StartKey, Stream, Strength};
 use crate::stats::DropReason;
 use crate::wire::{Coherency, SeqNum, mppe};
 

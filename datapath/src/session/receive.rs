@@ -11,7 +11,7 @@ use crate::mppe::receiver::Place;
 use crate::seq::Order;
 use crate::stats::DropReason;
 use crate::wire::ppp::protocol;
-use crate::wire::{SeqNum, gre, ipv4, ipv6, mppe, ppp};
+use crate::wire::{SeqNum, gre, ipv4, ipv6, mppe, multilink, ppp};
 
 /// Looks at a GRE header, and says what is wrong with it.
 pub(crate) fn check_gre(gre: &[u8]) -> Result<gre::Packet<&[u8]>, DropReason> {
@@ -50,9 +50,30 @@ impl Session {
             self.counters.rx_frames += 1;
             return Ok(Opened::Ack);
         };
-        let frame =
+        let mut frame =
             ppp::Packet::new_checked(packet.payload()).map_err(|_| DropReason::TruncatedPpp)?;
         let end = packet.header_len() + packet.payload().len();
+        if frame.protocol() == protocol::MULTILINK
+            && let Some(reassembler) = &mut self.reassembler
+        {
+            let data = &gre[end - frame.information().len()..end];
+            let header = multilink::Repr::parse(data, reassembler.terms().short)
+                .map_err(|_| DropReason::BadFragment)?;
+            let data = &data[header.buffer_len()..];
+            if !header.is_whole() {
+                self.check_plain(seq)?;
+                return Ok(Opened::Plain(Ticket {
+                    seq,
+                    content: Content::Fragment {
+                        header,
+                        data: end - data.len()..end,
+                        at: now,
+                    },
+                }));
+            }
+            reassembler.pass(header.seq);
+            frame = ppp::Packet::new_checked(data).map_err(|_| DropReason::TruncatedPpp)?;
+        }
         let information = end - frame.information().len()..end;
         if frame.protocol() == protocol::COMPRESSED {
             return self.open_sealed(engine, seq, frame.information(), information, now);
@@ -70,7 +91,7 @@ impl Session {
         }))
     }
 
-    fn open_sealed<E: Engine + ?Sized>(
+    pub(super) fn open_sealed<E: Engine + ?Sized>(
         &mut self,
         engine: &mut E,
         seq: SeqNum,
@@ -125,17 +146,30 @@ impl Session {
             .get(information.clone())
             .ok_or(DropReason::TruncatedPpp)?;
         let order = self.check_plain(seq)?;
-        let packet = match number {
-            protocol::IPV4 | protocol::IPV6 => Some(
-                IpPacket::parse(number, bytes, information.start).ok_or(DropReason::BadInnerIp)?,
-            ),
-            _ => None,
-        };
+        let packet = IpPacket::parse_plain(number, bytes, information.start)?;
+        self.commit_plain(seq, order)?;
+        self.admit_plain(number, packet, bytes, information, order)
+    }
+
+    /// Takes note of an unencrypted frame.
+    pub(super) fn commit_plain(&mut self, seq: SeqNum, order: Order) -> Result<(), DropReason> {
         self.window.commit(seq)?;
         self.note_received();
         if let (Some(Rx::Stateless(rx)), Order::New { .. }) = (&mut self.rx, order) {
             rx.note_unencrypted();
         }
+        Ok(())
+    }
+
+    /// What an unencrypted frame is, whose information field is `bytes`.
+    pub(super) fn admit_plain(
+        &mut self,
+        number: u16,
+        packet: Option<IpPacket>,
+        bytes: &[u8],
+        information: Range<usize>,
+        order: Order,
+    ) -> Result<Inner, DropReason> {
         match packet {
             Some(packet) => self.admit(packet, order),
             None if number == protocol::LCP && self.answers_echo(bytes) => {
@@ -156,6 +190,23 @@ impl Session {
         generation: u32,
         gre: &[u8],
     ) -> Result<Inner, DropReason> {
+        let (packet, order) = self.judge_sealed(place, data, generation, gre)?;
+        // The key chain says what is new; the window, which unencrypted frames move too, follows.
+        if self.window.commit(seq).is_err() && matches!(order, Order::New { .. }) {
+            self.window.restart(seq);
+        }
+        self.note_received();
+        self.admit(packet, order)
+    }
+
+    /// Whether a frame decrypted to a packet, and how it stands to those before it.
+    pub(super) fn judge_sealed(
+        &mut self,
+        place: &Place,
+        data: Range<usize>,
+        generation: u32,
+        gre: &[u8],
+    ) -> Result<(IpPacket, Order), DropReason> {
         let rx = match &mut self.rx {
             Some(Rx::Stateless(rx)) if generation == self.generation => rx,
             _ => return Err(DropReason::StaleKey),
@@ -167,12 +218,7 @@ impl Session {
             return Err(DropReason::Undecryptable);
         };
         let order = rx.confirm(place)?;
-        // The key chain says what is new; the window, which unencrypted frames move too, follows.
-        if self.window.commit(seq).is_err() && matches!(order, Order::New { .. }) {
-            self.window.restart(seq);
-        }
-        self.note_received();
-        self.admit(packet, order)
+        Ok((packet, order))
     }
 
     pub(super) fn accept_stream(
@@ -183,6 +229,23 @@ impl Session {
         gre: &mut [u8],
         at: Instant,
     ) -> Result<Inner, DropReason> {
+        let packet = self.decrypt_stream(seq, header, data, gre, at)?;
+        // As of a stateless frame: what decrypted is right, wherever the window is.
+        if self.window.commit(seq).is_err() {
+            self.window.restart(seq);
+        }
+        self.note_received();
+        self.admit(packet, Order::New { skipped: 0 })
+    }
+
+    pub(super) fn decrypt_stream(
+        &mut self,
+        seq: SeqNum,
+        header: mppe::Repr,
+        data: Range<usize>,
+        gre: &mut [u8],
+        at: Instant,
+    ) -> Result<IpPacket, DropReason> {
         let Some(Rx::Stateful(rx)) = &mut self.rx else {
             return Err(DropReason::StaleKey);
         };
@@ -195,17 +258,11 @@ impl Session {
         {
             self.sense.lost(times);
         }
-        let packet = packet?;
-        // As of a stateless frame: what decrypted is right, wherever the window is.
-        if self.window.commit(seq).is_err() {
-            self.window.restart(seq);
-        }
-        self.note_received();
-        self.admit(packet, Order::New { skipped: 0 })
+        packet
     }
 
     /// What still can keep a valid packet from the interface.
-    fn admit(&mut self, packet: IpPacket, order: Order) -> Result<Inner, DropReason> {
+    pub(super) fn admit(&mut self, packet: IpPacket, order: Order) -> Result<Inner, DropReason> {
         let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
         match packet.source {
             Some(source) if interface.check_source && source != interface.peer => {
@@ -224,7 +281,7 @@ impl Session {
 
     /// Where an unencrypted frame stands. Without encryption a peer is believed whatever it skips,
     /// or a long loss would be the end; with it, anybody's guess at a number must be a good one.
-    fn check_plain(&self, seq: SeqNum) -> Result<Order, DropReason> {
+    pub(super) fn check_plain(&self, seq: SeqNum) -> Result<Order, DropReason> {
         let order = self.window.check(seq)?;
         match order {
             Order::New { skipped } if self.rx.is_some() && skipped >= MAX_UNENCRYPTED_JUMP => {
@@ -234,7 +291,7 @@ impl Session {
         }
     }
 
-    fn note_received(&mut self) {
+    pub(super) fn note_received(&mut self) {
         self.counters.rx_frames += 1;
         self.ack_owed = self.ack_owed.saturating_add(1);
     }
@@ -258,7 +315,7 @@ impl Session {
 }
 
 /// A valid IP packet in a frame.
-struct IpPacket {
+pub(super) struct IpPacket {
     at: Range<usize>,
     /// Its source, if it is IPv4.
     source: Option<Ipv4Addr>,
@@ -284,6 +341,19 @@ impl IpPacket {
         })
     }
 
+    /// The packet of an unencrypted frame, if that is what it carries.
+    pub(super) fn parse_plain(
+        number: u16,
+        bytes: &[u8],
+        offset: usize,
+    ) -> Result<Option<Self>, DropReason> {
+        if !is_network(number) {
+            return Ok(None);
+        }
+        let packet = Self::parse(number, bytes, offset).ok_or(DropReason::BadInnerIp)?;
+        Ok(Some(packet))
+    }
+
     /// Looks for a protocol number and its packet in the decrypted part of a frame, which begins at
     /// `offset`. RFC 3078 §3
     /// encrypts network packets only, so anything else is what a wrong key gives.
@@ -294,6 +364,6 @@ impl IpPacket {
     }
 }
 
-const fn is_network(number: u16) -> bool {
+pub(super) const fn is_network(number: u16) -> bool {
     matches!(number, protocol::IPV4 | protocol::IPV6)
 }

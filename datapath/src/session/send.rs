@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::encryption::Tx;
 use super::{Sealed, Session, parse_echo_request};
-use crate::mppe::{Engine, chain};
+use crate::mppe::{Engine, SessionKey, chain};
 use crate::stats::DropReason;
 use crate::wire::ppp::protocol;
 use crate::wire::{SeqNum, gre, lcp, mppe, ppp};
@@ -18,16 +18,7 @@ impl Session {
         out: &mut [u8],
         write: impl FnOnce(&mut [u8]),
     ) -> Result<Sealed, DropReason> {
-        let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
-        if len > usize::from(interface.mtu) {
-            return Err(DropReason::TooBig);
-        }
-        let number = match version {
-            4 => protocol::IPV4,
-            6 if interface.ipv6 => protocol::IPV6,
-            6 => return Err(DropReason::ProtocolNotUp),
-            _ => return Err(DropReason::BadInnerIp),
-        };
+        let number = self.check_outgoing(version, len)?;
         let sealed = if self.tx.is_some() {
             self.seal_encrypted(engine, number, len, out, write)?
         } else {
@@ -51,44 +42,86 @@ impl Session {
         out: &mut [u8],
         write: impl FnOnce(&mut [u8]),
     ) -> Result<Sealed, DropReason> {
-        let key = match &mut self.tx {
-            Some(Tx::Stateless(tx)) => Some(tx.next_key(engine).ok_or(DropReason::StaleKey)?),
-            Some(Tx::Stateful(_)) => None,
-            None => return Err(DropReason::MppeNotUp),
-        };
+        let key = self.next_key(engine)?;
+        let len = self.encrypted_len(len);
+        let body = self.begin_frame(self.header(protocol::COMPRESSED), len, out)?;
+        let encrypt = self.write_encrypted(key, number, &mut out[body.clone()], write);
+        Ok(Sealed {
+            len: body.end,
+            encrypt: encrypt.map(|(key, at)| (key, body.start + at.start..body.end)),
+        })
+    }
+
+    /// Whether a packet may go, and the number of its protocol.
+    pub(super) fn check_outgoing(&self, version: u8, len: usize) -> Result<u16, DropReason> {
+        let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
+        if len > usize::from(interface.mtu) {
+            return Err(DropReason::TooBig);
+        }
+        match version {
+            4 => Ok(protocol::IPV4),
+            6 if interface.ipv6 => Ok(protocol::IPV6),
+            6 => Err(DropReason::ProtocolNotUp),
+            _ => Err(DropReason::BadInnerIp),
+        }
+    }
+
+    /// The key of the next encrypted packet in stateless mode, which stays the same until
+    /// [`Self::write_encrypted`] uses it; none in stateful mode, where a stream runs on.
+    pub(super) fn next_key<E: Engine + ?Sized>(
+        &mut self,
+        engine: &mut E,
+    ) -> Result<Option<(u64, SessionKey)>, DropReason> {
+        match &mut self.tx {
+            Some(Tx::Stateless(tx)) => Ok(Some(tx.next_key(engine).ok_or(DropReason::StaleKey)?)),
+            Some(Tx::Stateful(_)) => Ok(None),
+            None => Err(DropReason::MppeNotUp),
+        }
+    }
+
+    /// Bytes of the information field that carries an encrypted packet of `len` bytes.
+    pub(super) const fn encrypted_len(&self, len: usize) -> usize {
+        mppe::HEADER_LEN + self.number_len() + len
+    }
+
+    /// Fills the information field of an encrypted packet; says what of it is still to be
+    /// encrypted, and with which key.
+    pub(super) fn write_encrypted(
+        &mut self,
+        key: Option<(u64, SessionKey)>,
+        number: u16,
+        body: &mut [u8],
+        write: impl FnOnce(&mut [u8]),
+    ) -> Option<(SessionKey, Range<usize>)> {
+        let end = body.len();
+        let (header, data) = body.split_at_mut(mppe::HEADER_LEN);
         // PFC counts inside of the encryption as well: the byte it saves lets a packet of 1460 fit
         // into 1500.
+        let (numbered, packet) = data.split_at_mut(self.number_len());
         let number = number.to_be_bytes();
-        let number = if self.link.pfc {
-            &number[1..]
-        } else {
-            &number[..]
-        };
-        let len = mppe::HEADER_LEN + number.len() + len;
-        let body = self.begin_frame(self.header(protocol::COMPRESSED), len, out)?;
-        let (header, data) = out[body.clone()].split_at_mut(mppe::HEADER_LEN);
-        let (numbered, packet) = data.split_at_mut(number.len());
-        numbered.copy_from_slice(number);
+        numbered.copy_from_slice(&number[number.len() - numbered.len()..]);
         write(packet);
         let mut header = mppe::Packet::new_unchecked(header);
-        let mut encrypt = None;
         match (&mut self.tx, key) {
             (Some(Tx::Stateless(tx)), Some((position, key))) => {
                 tx.chain.mark_used(position);
                 mppe::Repr::stateless(chain::coherency_of(position)).emit(&mut header);
-                encrypt = Some((key, body.start + mppe::HEADER_LEN..body.end));
+                Some((key, mppe::HEADER_LEN..end))
             }
             // A stream runs on from packet to packet: there is nothing to gather.
             (Some(Tx::Stateful(tx)), _) => {
                 tx.begin().emit(&mut header);
                 tx.encrypt(data);
+                None
             }
-            (_, _) => return Err(DropReason::MppeNotUp),
+            // Nobody has a key who did not ask for it.
+            (Some(Tx::Stateless(_)), None) | (None, _) => None,
         }
-        Ok(Sealed {
-            len: body.end,
-            encrypt,
-        })
+    }
+
+    /// Bytes of a network protocol's number.
+    pub(super) const fn number_len(&self) -> usize {
+        if self.link.pfc { 1 } else { 2 }
     }
 
     pub(super) fn echo_reply_uncounted(
@@ -151,7 +184,7 @@ impl Session {
         }
     }
 
-    const fn header(&self, number: u16) -> ppp::Repr {
+    pub(super) const fn header(&self, number: u16) -> ppp::Repr {
         ppp::Repr {
             protocol: number,
             acfc: self.link.acfc,

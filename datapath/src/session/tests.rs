@@ -960,9 +960,209 @@ fn stateful_frames_on_a_stateless_session_and_the_other_way_round_are_told() {
     let mut pair = Pair::encrypted();
     pair.server.set_mppe(Some(&stateful(1)), None);
     let frame = pair.client_sends(0);
-    assert_eq!(pair.server_gets(&frame), Ok(0), "the first key changes too, as Linux does");
+    assert_eq!(
+        pair.server_gets(&frame),
+        Ok(0),
+        "the first key changes too, as Linux does"
+    );
     let frame = pair.client_sends(1);
     assert_eq!(pair.server_gets(&frame), Ok(1));
+}
+
+// Multilink.
+
+/// The frames in which a packet goes, of which some may be encrypted already.
+fn send_all(session: &mut Session, packet: &[u8]) -> Vec<Vec<u8>> {
+    if !session.needs_fragments(packet.len()) {
+        return vec![send(session, packet)];
+    }
+    let begun = session.begin_fragments(&mut Portable, packet[0] >> 4, packet.len(), |body| {
+        body.copy_from_slice(packet);
+    });
+    begun.unwrap();
+    let mut frames = Vec::new();
+    while session.has_fragments() {
+        let mut out = vec![0; 2000];
+        let len = session.next_fragment(&mut out).unwrap();
+        out.truncate(len);
+        frames.push(out);
+    }
+    frames
+}
+
+/// The packet that a frame carries or completes, if it does.
+fn receive_any(
+    session: &mut Session,
+    frame: &[u8],
+    now: Instant,
+) -> Result<Option<Vec<u8>>, DropReason> {
+    match receive(session, frame, now)? {
+        (Inner::Ip(at), bytes) => Ok(Some(bytes[at].to_vec())),
+        (Inner::Fragment, _) => Ok(None),
+        (Inner::Reassembled(frame), _) => {
+            const AT: usize = 16;
+            let mut out = vec![0; AT + frame.len()];
+            let inner = session.open_reassembled(&mut Portable, frame, &mut out, AT, now)?;
+            let Inner::Ip(at) = inner else {
+                panic!("not a packet: {inner:?}");
+            };
+            Ok(Some(out[at].to_vec()))
+        }
+        (other, _) => panic!("not a packet: {other:?}"),
+    }
+}
+
+/// An IPv4 packet of `len` bytes.
+fn large_packet(source: Ipv4Addr, len: u16) -> Vec<u8> {
+    let repr = ipv4::Repr {
+        source,
+        destination: Ipv4Addr::new(192, 0, 2, 1),
+        protocol: 17,
+        payload_len: len - 20,
+        tos: 0,
+        identification: len,
+        dont_fragment: false,
+        ttl: 64,
+    };
+    let mut bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+    repr.emit(&mut ipv4::Packet::new_unchecked(&mut bytes));
+    bytes
+}
+
+/// Makes both ends take packets of up to 1600 bytes over a link of 1400.
+fn with_multilink(pair: &mut Pair, short: bool) {
+    let terms = Some(crate::ipc::Multilink { mrru: 1600, short });
+    for session in [&mut pair.server, &mut pair.client] {
+        session.set_link(LinkOptions {
+            acfc: true,
+            pfc: true,
+            opened: true,
+            rx_multilink: terms,
+            tx_multilink: terms,
+            peer_mru: 1400,
+            ..LinkOptions::default()
+        });
+        let interface = session.interface.unwrap();
+        session.set_interface(Some(InnerAddress {
+            mtu: 1600,
+            ..interface
+        }));
+    }
+}
+
+#[test]
+fn packets_larger_than_the_link_carries_go_in_fragments() {
+    for (mut pair, mode) in [
+        (Pair::plain(), "plain"),
+        (Pair::encrypted(), "stateless"),
+        (Pair::stateful(), "stateful"),
+    ] {
+        for short in [false, true] {
+            with_multilink(&mut pair, short);
+            for len in (20..1600)
+                .step_by(13)
+                .chain([1395, 1396, 1397, 1400, 1401, 1599, 1600])
+            {
+                let packet = large_packet(CLIENT_INNER, len);
+                let frames = send_all(&mut pair.client, &packet);
+                assert_eq!(frames.len(), if len > 1400 { 2 } else { frames.len() });
+                assert!(frames.iter().all(|frame| frame.len() <= 1400 + 16 + 2));
+                let got: Vec<_> = frames
+                    .iter()
+                    .filter_map(|frame| receive_any(&mut pair.server, frame, pair.now).unwrap())
+                    .collect();
+                assert_eq!(got, [packet], "{mode} {len}");
+            }
+        }
+        let counters = pair.server.counters();
+        assert_eq!((counters.dropped, counters.rx_lost), (0, 0), "{mode}");
+        assert_eq!(counters.rx_fragments, pair.client.counters().tx_fragments);
+        assert!(counters.rx_fragments > 0);
+    }
+}
+
+#[test]
+fn fragments_are_as_rfc_1990_wants_them() {
+    let mut pair = Pair::plain();
+    with_multilink(&mut pair, false);
+
+    let frames = send_all(&mut pair.client, &large_packet(CLIENT_INNER, 1500));
+
+    // Protocol 003D in its short form, B and number 0; the packet's own protocol, 21.
+    assert_eq!(frames[0][12..17], [0x3D, 0x80, 0, 0, 0]);
+    assert_eq!(frames[0][17..19], [0x21, 0x45]);
+    assert_eq!(frames[1][12..17], [0x3D, 0x40, 0, 0, 1]);
+    assert_eq!(frames[0].len(), 12 + 1 + 1400);
+}
+
+#[test]
+fn a_frame_that_came_whole_in_a_multilink_header_is_as_without() {
+    let mut pair = Pair::encrypted();
+    with_multilink(&mut pair, false);
+    for n in 0..20 {
+        let frame = pair.client_sends(n);
+        let mut wrapped = vec![0x3D, 0xC0, 0, 0, u8::try_from(n).unwrap()];
+        wrapped.extend(&frame[12..]);
+        let frame = raw_frame(0, u32::from(n), &wrapped);
+        assert_eq!(pair.server_gets(&frame), Ok(n));
+    }
+    let ipcp = [0x3D, 0xC0, 0, 0, 20, 0x80, 0x21, 1, 1, 0, 4];
+    let outcome = receive(&mut pair.server, &raw_frame(0, 20, &ipcp), pair.now);
+    let Ok((Inner::Control { protocol, .. }, _)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(protocol, 0x8021);
+}
+
+#[test]
+fn lost_fragments_cost_their_packets_and_no_key() {
+    let mut pair = Pair::encrypted();
+    with_multilink(&mut pair, false);
+    let mut got = 0;
+    for n in 0..6000_u16 {
+        let packet = large_packet(CLIENT_INNER, 1450 + n % 100);
+        for (at, frame) in send_all(&mut pair.client, &packet).iter().enumerate() {
+            if n % 7 == 3 && at == usize::from(n % 2) {
+                continue;
+            }
+            if receive_any(&mut pair.server, frame, pair.now).unwrap() == Some(packet.clone()) {
+                got += 1;
+            }
+        }
+    }
+    assert_eq!(got, 6000 - 857);
+    assert!(pair.server.counters().rx_fragments_lost > 700);
+}
+
+#[test]
+fn a_multilink_frame_nobody_agreed_on_is_the_control_process_s() {
+    let mut pair = Pair::encrypted();
+    let frame = raw_frame(0, 0, &[0x3D, 0xC0, 0, 0, 0, 0x21, 0x45]);
+    let outcome = receive(&mut pair.server, &frame, pair.now);
+    assert!(matches!(
+        outcome,
+        Ok((Inner::Control { protocol: 0x3D, .. }, _))
+    ));
+}
+
+#[test]
+fn broken_multilink_frames_are_told() {
+    let mut pair = Pair::plain();
+    with_multilink(&mut pair, false);
+    for (seq, payload, reason) in [
+        (0, &[0x3D, 0xC0, 0, 0][..], BadFragment),
+        (1, &[0x3D, 0xC0, 0, 0, 0], TruncatedPpp),
+        (2, &[0x3D, 0xC0, 0, 0, 0, 0xFF], TruncatedPpp),
+        (3, &[0x3D, 0xC0, 0, 0, 0, 0x21, 0x45], BadInnerIp),
+    ] {
+        let outcome = receive(&mut pair.server, &raw_frame(0, seq, payload), pair.now);
+        assert_eq!(outcome.err(), Some(reason), "{payload:02X?}");
+    }
+    let begin = [&[0x3D, 0x80, 0, 0, 7][..], &[0x21; 1000]].concat();
+    receive(&mut pair.server, &raw_frame(0, 4, &begin), pair.now).unwrap();
+    let end = [&[0x3D, 0x40, 0, 0, 8][..], &[0x45; 1000]].concat();
+    let outcome = receive(&mut pair.server, &raw_frame(0, 5, &end), pair.now);
+    assert_eq!(outcome.err(), Some(BadFragment), "larger than our MRRU");
 }
 
 // Keys that differ.

@@ -16,6 +16,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod lcp;
 pub mod mppe;
+pub mod multilink;
 pub mod ppp;
 
 pub use gre::SeqNum;

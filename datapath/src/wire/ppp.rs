@@ -12,6 +12,8 @@ pub const MAX_HEADER_LEN: usize = 4;
 pub mod protocol {
     /// Internet Protocol version 4 (RFC 1332).
     pub const IPV4: u16 = 0x0021;
+    /// Multilink (RFC 1990).
+    pub const MULTILINK: u16 = 0x003D;
     /// Internet Protocol version 6 (RFC 5072).
     pub const IPV6: u16 = 0x0057;
     /// A compressed datagram (RFC 1962), which is how MPPE frames are marked (RFC 3078 §3).

@@ -376,6 +376,7 @@ fn one_session() -> Snapshot {
                 rx_late: 3,
                 rx_lost: 4,
                 dropped: 5,
+                ..SessionCounters::default()
             },
         }],
         ..Snapshot::default()

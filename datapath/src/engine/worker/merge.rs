@@ -72,6 +72,15 @@ impl Merging {
         }
     }
 
+    /// A large buffer, if one is free.
+    pub(super) fn take(&mut self) -> Option<Storage> {
+        let buffer = self.pool.take()?;
+        Some(Storage::Super {
+            buffer,
+            home: self.home,
+        })
+    }
+
     /// Takes a packet for an interface that has offloads, and `udp` among them. Its memory comes
     /// back if the packet was copied.
     pub(super) fn add(

@@ -6,16 +6,21 @@ use std::ops::Range;
 use arrayvec::ArrayVec;
 use greyhound_bpf::Metadata;
 
-use super::super::buffers::Storage;
+use super::super::buffers::{BUFFER_BYTES, Storage};
 use super::super::tun::Offload;
 use super::early::Call;
 use super::merge::Outcome;
-use super::{ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Report, Worker};
+use super::{
+    ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Report, Worker,
+};
 use crate::ids::{CallId, SessionId, WorkerId};
 use crate::mppe::{Engine, Job, SessionKey};
-use crate::session::{Inner, Opened, Ticket, check_gre};
+use crate::session::{Inner, Opened, Reassembled, Ticket, check_gre};
 use crate::stats::DropReason;
 use crate::wire::{ethernet, ipv4};
+
+/// Where a frame that came in fragments is put: in front of it is room for the virtio-net header.
+const REASSEMBLED_AT: usize = 16;
 
 /// A frame that arrived, and where in it the IP header begins.
 #[derive(Debug)]
@@ -267,9 +272,7 @@ impl Worker {
         let inner = match entry.session.accept(ticket, frame) {
             Ok(inner) => inner,
             Err(reason) => {
-                if let Some(notice) = entry.session.take_notice() {
-                    self.report(Report::Notice(id, notice));
-                }
+                self.report_notice(id);
                 return self.drop_frame(storage, reason);
             }
         };
@@ -284,27 +287,92 @@ impl Worker {
             self.owed.push_back((self.now + ACK_DELAY, id));
         }
         match inner {
+            Inner::Fragment => self.recycle(storage),
+            Inner::Reassembled(frame) => {
+                self.recycle(storage);
+                self.deliver_reassembled(id, frame);
+            }
+            Inner::Ip(_) | Inner::EchoRequest(_) | Inner::Control { .. } => {
+                self.dispatch(id, storage, gre.start, inner);
+            }
+        }
+        if ack_now {
+            self.send_lone_ack(id);
+        }
+    }
+
+    /// A frame that came in fragments is put together in memory of its own.
+    fn deliver_reassembled(&mut self, id: SessionId, frame: Reassembled) {
+        let len = REASSEMBLED_AT + frame.len();
+        let storage = if len <= BUFFER_BYTES {
+            self.pool.take().map(|buffer| Storage::Heap {
+                buffer,
+                home: self.id,
+            })
+        } else {
+            self.merging.take()
+        };
+        let Some(mut storage) = storage else {
+            return self.drops.count(DropReason::BadFragment);
+        };
+        storage.set_len(len);
+        let Some(entry) = self
+            .sessions
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_deref_mut)
+        else {
+            return self.drop_frame(storage, DropReason::UnknownCall);
+        };
+        let opened = entry.session.open_reassembled(
+            &mut self.engine,
+            frame,
+            storage.bytes_mut(),
+            REASSEMBLED_AT,
+            self.now,
+        );
+        match opened {
+            Ok(inner) => self.dispatch(id, storage, 0, inner),
+            Err(reason) => {
+                self.report_notice(id);
+                self.drop_frame(storage, reason);
+            }
+        }
+    }
+
+    /// Sends on what a frame carries. Its ranges count from `start`.
+    fn dispatch(&mut self, id: SessionId, storage: Storage, start: usize, inner: Inner) {
+        let within = |range: Range<usize>| start + range.start..start + range.end;
+        match inner {
             Inner::Ip(packet) => {
-                let packet = gre.start + packet.start..gre.start + packet.end;
-                self.keys.note(id, entry);
-                self.write_packet(id, storage, packet);
+                if let Some(entry) = self
+                    .sessions
+                    .get_mut(id.0 as usize)
+                    .and_then(Option::as_deref_mut)
+                {
+                    self.keys.note(id, entry);
+                }
+                self.write_packet(id, storage, within(packet));
             }
             Inner::EchoRequest(request) => {
-                let request = gre.start + request.start..gre.start + request.end;
-                self.send_echo_reply(id, &storage.bytes()[request]);
+                self.send_echo_reply(id, &storage.bytes()[within(request)]);
                 self.recycle(storage);
             }
             Inner::Control {
                 protocol,
                 information,
             } => {
-                let information = gre.start + information.start..gre.start + information.end;
-                self.pass_to_control(id, protocol, &storage.bytes()[information]);
+                self.pass_to_control(id, protocol, &storage.bytes()[within(information)]);
                 self.recycle(storage);
             }
+            // Nothing is put together from what was.
+            Inner::Fragment | Inner::Reassembled(_) => self.recycle(storage),
         }
-        if ack_now {
-            self.send_lone_ack(id);
+    }
+
+    fn report_notice(&mut self, id: SessionId) {
+        let notice = self.entry(id).and_then(|entry| entry.session.take_notice());
+        if let Some(notice) = notice {
+            self.report(Report::Notice(id, notice));
         }
     }
 

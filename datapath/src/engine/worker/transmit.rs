@@ -166,9 +166,9 @@ impl Worker {
         };
         let sent = if offload == Offload::Off {
             let packet = &read.bytes[..];
-            self.send(id, |session, engine, out| {
-                let sealed = session.seal(engine, packet, out)?;
-                Ok((sealed.len, sealed.encrypt))
+            let version = packet.first().map_or(0, |first| first >> 4);
+            self.send_packet(id, version, packet.len(), |body| {
+                body.copy_from_slice(packet);
             })
         } else {
             self.send_super(id, &read.bytes, &mut read.next)
@@ -191,15 +191,55 @@ impl Worker {
         };
         while *next < segments.count() {
             let segment = *next;
-            self.send(id, |session, engine, out| {
-                let len = segments.segment_len(segment);
-                let version = segments.version();
-                let sealed = session.seal_with(engine, version, len, out, |body| {
-                    segments.write_segment(segment, body);
-                })?;
-                Ok((sealed.len, sealed.encrypt))
+            let len = segments.segment_len(segment);
+            self.send_packet(id, segments.version(), len, |body| {
+                segments.write_segment(segment, body);
             })?;
             *next += 1;
+        }
+        Ok(())
+    }
+
+    /// Sends a packet that `write` puts in its place, whole or in fragments. If the frames run out
+    /// among the fragments, the same packet is to be sent again, and goes on where it was.
+    fn send_packet(
+        &mut self,
+        id: SessionId,
+        version: u8,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), NoFrame> {
+        let fragmented = self.entry(id).is_some_and(|entry| {
+            entry.session.has_fragments() || entry.session.needs_fragments(len)
+        });
+        if !fragmented {
+            return self.send(id, |session, engine, out| {
+                let sealed = session.seal_with(engine, version, len, out, write)?;
+                Ok((sealed.len, sealed.encrypt))
+            });
+        }
+        let Some(entry) = self
+            .sessions
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_deref_mut)
+        else {
+            return Ok(());
+        };
+        if !entry.session.has_fragments() {
+            let engine = &mut self.engine;
+            let begun = entry.session.begin_fragments(engine, version, len, write);
+            if let Err(reason) = begun {
+                self.drops.count(reason);
+                return Ok(());
+            }
+        }
+        while self
+            .entry(id)
+            .is_some_and(|entry| entry.session.has_fragments())
+        {
+            self.send(id, |session, _, out| {
+                Ok((session.next_fragment(out)?, None))
+            })?;
         }
         Ok(())
     }

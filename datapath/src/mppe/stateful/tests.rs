@@ -150,8 +150,7 @@ fn keys_of_each_strength_follow_from_each_other() {
             strength,
             ..parameters()
         };
-        let mut chain =
-            super::super::Chain::for_receiving(parameters.start_key.clone(), strength);
+        let mut chain = super::super::Chain::for_receiving(parameters.start_key.clone(), strength);
         let mut keys = Keys::new(&parameters);
         for position in 0..5 {
             let key = SessionKey::new(keys.current, strength);
