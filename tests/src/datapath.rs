@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::seqpacket::Channel;
 use greyhound_datapath::ipc::{
-    Event, Interface, IoMode, LinkOptions, Request, Tunnel, VERSION, WorkerTotals,
+    Event, Interface, IoMode, LinkOptions, Multilink, Request, Tunnel, VERSION, WorkerTotals,
 };
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 use greyhound_datapath::stats::WorkerCounters;
@@ -83,12 +83,11 @@ impl Datapath {
         Ok(datapath)
     }
 
-    /// Sets a call up with stateless MPPE and an interface that carries IPv6 too; returns the
-    /// name of that.
+    /// Sets a call up with MPPE and an interface that carries IPv6 too; returns the name of that.
     ///
     /// # Errors
     /// It refuses.
-    pub fn establish(&mut self, end: End) -> Result<String> {
+    pub fn establish(&mut self, end: End, terms: Terms) -> Result<String> {
         let session = SessionId(1);
         let peer = end.other();
         let tunnel = Tunnel {
@@ -98,8 +97,12 @@ impl Datapath {
             peer_call_id: PeerCallId(peer.call_id()),
         };
         self.say(&Request::Install { session, tunnel })?;
+        let multilink = terms.mrru.map(|mrru| Multilink { mrru, short: false });
         let link = LinkOptions {
             opened: true,
+            rx_multilink: multilink,
+            tx_multilink: multilink,
+            peer_mru: MTU,
             ..LinkOptions::default()
         };
         self.say(&Request::SetLink { session, link })?;
@@ -108,7 +111,7 @@ impl Datapath {
             Some(Parameters {
                 start_key: sender.start_key(),
                 strength: Strength::Bits128,
-                stateless: true,
+                stateless: terms.stateless,
             })
         };
         let (rx, tx) = (keys(peer), keys(end));
@@ -117,7 +120,7 @@ impl Datapath {
             name: "tunnel".to_owned(),
             address: end.inner(),
             peer: peer.inner(),
-            mtu: MTU,
+            mtu: terms.mrru.unwrap_or(MTU),
             check_source: true,
             ipv6: Some(end.link_local()),
         };
@@ -288,6 +291,23 @@ pub enum Between {
     Relay(Faults, u64),
 }
 
+/// What the two ends agreed on, as if they had negotiated it.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// MPPE in its stateless mode.
+    pub stateless: bool,
+    /// Multilink, for packets of up to so many bytes.
+    pub mrru: Option<u16>,
+}
+
+impl Terms {
+    /// Stateless MPPE, and packets that fit the wire.
+    pub const USUAL: Self = Self {
+        stateless: true,
+        mrru: None,
+    };
+}
+
 /// Two datapaths and the call between them.
 #[derive(Debug)]
 pub struct Pair {
@@ -305,6 +325,14 @@ impl Pair {
     /// # Errors
     /// One does not start, or refuses the call.
     pub fn set_up(between: Between, near: &[&str], far: &[&str]) -> Result<Self> {
+        Self::with_terms(between, near, far, Terms::USUAL)
+    }
+
+    /// The same with other terms.
+    ///
+    /// # Errors
+    /// One does not start, or refuses the call.
+    pub fn with_terms(between: Between, near: &[&str], far: &[&str], terms: Terms) -> Result<Self> {
         let near_namespace = Namespace::new("near")?;
         let far_namespace = Namespace::new("far")?;
         let relay = match between {
@@ -336,7 +364,7 @@ impl Pair {
                 End::Near => (&mut pair.near, &pair.near_namespace),
                 End::Far => (&mut pair.far, &pair.far_namespace),
             };
-            let interface = datapath.establish(end)?;
+            let interface = datapath.establish(end, terms)?;
             let switch = format!("net/ipv6/conf/{interface}/disable_ipv6");
             namespace.set(&switch, "0")?;
             let (own, peer) = (end.inner_v6(), end.other().inner_v6());

@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Result, anyhow};
 use greyhound_datapath::ipc::IoMode;
-use greyhound_tests::datapath::{Between, End, Ended, Pair};
+use greyhound_tests::datapath::{Between, End, Ended, Pair, Terms};
 use greyhound_tests::exchange::{self, Arrived, Datagrams};
 use greyhound_tests::relay::Faults;
 use greyhound_tests::tcp::{self, Amount};
@@ -97,6 +97,38 @@ fn datagrams_over_a_bad_wire_arrive_as_they_were_sent_or_not_at_all() -> Result<
         assert!((1..=lost).contains(&missing), "{missing}: {ended:?}");
         let late: usize = flows.iter().map(|flow| flow.arrived.late).sum();
         assert!(late > 0, "{ended:?}");
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root: ./run test"]
+fn stateful_encryption_changes_no_byte() -> Result<()> {
+    let stateful = Terms {
+        stateless: false,
+        ..Terms::USUAL
+    };
+    let pair = Pair::with_terms(Between::Relay(GOOD, 6), NATIVE, NO_OFFLOAD, stateful)?;
+
+    tcp_both_ways(&pair)?;
+
+    assert_sound(&pair.end()?, GOOD);
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root: ./run test"]
+fn packets_larger_than_the_wire_arrive_as_they_were_sent() -> Result<()> {
+    for (faults, far) in [(GOOD, NATIVE), (BAD, NO_OFFLOAD), (BAD, RAW)] {
+        let large = Terms {
+            mrru: Some(4000),
+            ..Terms::USUAL
+        };
+        let pair = Pair::with_terms(Between::Relay(faults, 7), NATIVE, far, large)?;
+
+        tcp_both_ways(&pair)?;
+
+        assert_sound(&pair.end()?, faults);
     }
     Ok(())
 }
