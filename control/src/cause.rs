@@ -31,6 +31,8 @@ pub enum Cause {
     NoNetworkProtocols,
     /// Encryption is required and the peer refused it.
     EncryptionNotNegotiated,
+    /// IPv6 is required and the peer refused it.
+    Ipv6NotNegotiated,
     /// The two ends found no authentication method both allow.
     NoCommonAuthentication,
     /// The peer did not prove who it is.
@@ -65,6 +67,7 @@ impl fmt::Display for Cause {
             Self::NoRemoteAddress => "could not determine remote address",
             Self::NoNetworkProtocols => "no network protocols running",
             Self::EncryptionNotNegotiated => "encryption not negotiated",
+            Self::Ipv6NotNegotiated => "IPv6 not negotiated",
             Self::NoCommonAuthentication => "no common authentication method",
             Self::AuthenticationFailed => "authentication failed",
             Self::FailedToAuthenticateOurselves => "failed to authenticate ourselves to peer",

@@ -12,12 +12,12 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::SessionId;
-use greyhound_datapath::ipc::{Interface, Request, Tunnel};
+use greyhound_datapath::ipc::{Interface, LinkOptions, Multilink, Request, Tunnel};
 use greyhound_datapath::stats::SessionCounters;
 
 use crate::cause::Cause;
 use crate::entropy::Entropy;
-use crate::ppp::{self, Link, Network, Proof, Verdict};
+use crate::ppp::{self, Ipv6, Link, Network, Proof, Verdict};
 
 pub mod line;
 
@@ -99,6 +99,8 @@ pub enum Stage {
 pub struct Up {
     /// The addresses.
     pub network: Network,
+    /// The link-local ones, if IPv6 is carried.
+    pub ipv6: Option<Ipv6>,
     /// The largest packet that goes to the peer, in bytes.
     pub mtu: u16,
     /// What the way to the peer carries, outer IP header included, in bytes.
@@ -123,6 +125,8 @@ pub struct Session {
     granted: Option<Ipv4Addr>,
     encoding: String,
     encrypts: bool,
+    /// What the peer takes in fragments.
+    multilink: Option<Multilink>,
     up: Option<Up>,
     /// Attach requests without an answer: a later one overtakes an earlier one's answer.
     attaching: u32,
@@ -159,6 +163,7 @@ impl Session {
             granted: None,
             encoding: String::new(),
             encrypts: false,
+            multilink: None,
             up: None,
             attaching: 0,
             kernel_name: String::new(),
@@ -200,6 +205,8 @@ impl Session {
             return;
         }
         match &verdict {
+            // It proved again who it is.
+            Verdict::Accept(_) if self.stage != Stage::Establishing => {}
             Verdict::Accept(accept) => {
                 self.granted = accept.network.map(|network| network.peer);
                 name.clone_into(&mut self.name);
@@ -421,12 +428,18 @@ impl Session {
                 protocol,
                 payload,
             }),
-            ppp::Command::SetLink(link) => self.request(Request::SetLink { session, link }),
+            ppp::Command::SetLink(link) => self.on_link_options(link),
             ppp::Command::Authenticate { user, proof } => {
                 self.commands
                     .push_back(Command::Authenticate { user, proof });
             }
             ppp::Command::Authenticated { user } => self.on_authenticated(user),
+            ppp::Command::Refused { reason } => {
+                self.log(line::failure(format!(
+                    "{}: the server refused: {reason}",
+                    self.name
+                )));
+            }
             ppp::Command::SetMppe { rx, tx, encoding } => {
                 self.encrypts = tx.is_some();
                 self.on_encoding(encoding.to_string());
@@ -435,10 +448,11 @@ impl Session {
             ppp::Command::ResetMppe => self.request(Request::ResetMppe { session }),
             ppp::Command::NetworkUp {
                 network,
+                ipv6,
                 peer_mru,
                 our_mru,
                 compression,
-            } => self.on_network_up(network, peer_mru, our_mru, compression),
+            } => self.on_network_up(network, ipv6, peer_mru, our_mru, compression),
             ppp::Command::NetworkDown => {
                 if self.up.take().is_some() {
                     self.request(Request::Detach { session });
@@ -483,18 +497,42 @@ impl Session {
         self.encoding = encoding;
     }
 
+    fn on_link_options(&mut self, mut link: LinkOptions) {
+        if link.tx_multilink.is_some() {
+            let overhead = overhead((link.acfc, link.pfc), false);
+            let path = self.config.uplink_mtu.saturating_sub(overhead);
+            link.peer_mru = link.peer_mru.min(path);
+        }
+        self.multilink = link.tx_multilink;
+        self.request(Request::SetLink {
+            session: self.config.session,
+            link,
+        });
+    }
+
     fn on_network_up(
         &mut self,
         network: Network,
+        ipv6: Option<Ipv6>,
         peer_mru: u16,
         our_mru: u16,
         compression: (bool, bool),
     ) {
         let overhead = overhead(compression, self.encrypts);
         let path = self.config.uplink_mtu.saturating_sub(overhead);
-        let mtu = self.config.max_mtu.min(peer_mru).min(path).max(LEAST_MTU);
+        let mtu = match self.multilink {
+            // What does not fit goes in fragments, and the peer may count what encryption adds.
+            Some(multilink) => {
+                let ours = self.config.link.mrru.unwrap_or(multilink.mrru);
+                let added = mppe_overhead(compression.1, self.encrypts);
+                multilink.mrru.min(ours).saturating_sub(added)
+            }
+            None => self.config.max_mtu.min(peer_mru).min(path),
+        };
+        let mtu = mtu.max(LEAST_MTU);
         self.up = Some(Up {
             network,
+            ipv6,
             mtu,
             path_mtu: self.config.uplink_mtu,
             overhead,
@@ -510,7 +548,7 @@ impl Session {
                 mtu,
                 // A server gave the peer its one address; behind a client's server is a network.
                 check_source: self.config.side == Side::Server,
-                ipv6: None,
+                ipv6: ipv6.map(|ipv6| ipv6.ours),
             },
         });
     }
@@ -570,14 +608,21 @@ impl Session {
 /// Bytes that a packet grows by on its way into an outer datagram, at most.
 ///
 /// Outer IPv4 header, enhanced GRE with sequence and acknowledgement numbers (RFC 2637 §4.1),
-/// address and control (RFC 1661 §3.1), protocol number; with MPPE its own protocol number and
-/// coherency count in front of that (RFC 3078 §3).
+/// address and control (RFC 1661 §3.1), protocol number, and what MPPE adds.
 fn overhead((acfc, pfc): (bool, bool), encrypts: bool) -> u16 {
     let outer = 20 + 8 + 4 + 4;
     let address_control = if acfc { 0 } else { 2 };
     let protocol = if pfc { 1 } else { 2 };
-    let mppe = if encrypts { protocol + 2 } else { 0 };
-    outer + address_control + mppe + protocol
+    outer + address_control + mppe_overhead(pfc, encrypts) + protocol
+}
+
+/// What MPPE adds to a packet: its own protocol number and the coherency count (RFC 3078 §3).
+fn mppe_overhead(pfc: bool, encrypts: bool) -> u16 {
+    match (encrypts, pfc) {
+        (false, _) => 0,
+        (true, true) => 3,
+        (true, false) => 4,
+    }
 }
 
 /// A name that the kernel takes: it wants neither slash nor colon nor white space.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::ppp::{AuthMethod, Encryption};
+use crate::ppp::{AuthMethod, Encryption, UseIpv6};
 
 mod check;
 mod lex;
@@ -72,15 +72,22 @@ impl Config {
     }
 
     /// The secret by which `user` logs in over PPTP: one for this service before one for any.
-    /// Disabled ones and those of other services do not count.
+    /// A disabled one is found where there is no other; those of other services do not count.
     #[must_use]
     pub fn secret(&self, user: &str) -> Option<&Secret> {
-        let of = |service| {
-            self.secrets.iter().find(move |secret| {
-                secret.name == user && secret.service == service && !secret.disabled
-            })
+        // All are looked at, so that the time does not tell who is there.
+        let rank = |secret: &Secret| match (secret.disabled, secret.service) {
+            (false, Service::Pptp) => Some(4),
+            (false, Service::Any) => Some(3),
+            (true, Service::Pptp) => Some(2),
+            (true, Service::Any) => Some(1),
+            (_, Service::Other(_)) => None,
         };
-        of(Service::Pptp).or_else(|| of(Service::Any))
+        let named = self.secrets.iter().filter(|secret| secret.name == user);
+        named
+            .filter_map(|secret| Some((rank(secret)?, secret)))
+            .max_by_key(|&(rank, _)| rank)
+            .map(|(_, secret)| secret)
     }
 }
 
@@ -148,6 +155,10 @@ pub struct PptpServer {
     pub max_mtu: u16,
     /// Largest packet we ask for, in bytes. Default 1460.
     pub max_mru: u16,
+    /// Largest packet that may come in fragments, in bytes; `None` is `disabled`, the default.
+    pub mrru: Option<u16>,
+    /// How many clients may be connected; `None` is `unlimited`, the default.
+    pub max_sessions: Option<u32>,
 }
 
 impl Default for PptpServer {
@@ -159,6 +170,8 @@ impl Default for PptpServer {
             keepalive_timeout: Some(Duration::from_secs(30)),
             max_mtu: 1460,
             max_mru: 1460,
+            mrru: None,
+            max_sessions: None,
         }
     }
 }
@@ -184,6 +197,8 @@ pub struct PptpClient {
     pub max_mtu: u16,
     /// Default 1460.
     pub max_mru: u16,
+    /// As the server's.
+    pub mrru: Option<u16>,
     /// Default yes: a new client does not dial.
     pub disabled: bool,
     /// Free text.
@@ -208,6 +223,7 @@ impl Default for PptpClient {
             keepalive_timeout: Some(Duration::from_secs(60)),
             max_mtu: 1460,
             max_mru: 1460,
+            mrru: None,
             disabled: true,
             comment: String::new(),
         }
@@ -226,6 +242,7 @@ impl fmt::Debug for PptpClient {
             .field("keepalive_timeout", &self.keepalive_timeout)
             .field("max_mtu", &self.max_mtu)
             .field("max_mru", &self.max_mru)
+            .field("mrru", &self.mrru)
             .field("disabled", &self.disabled)
             .finish_non_exhaustive()
     }
@@ -241,7 +258,7 @@ pub enum AddressSource {
 }
 
 /// `/ppp profile`. `None` is `default` (ask the next layer) or unset.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// Its name.
     pub name: String,
@@ -255,10 +272,28 @@ pub struct Profile {
     pub wins_server: Vec<Ipv4Addr>,
     /// `use-encryption`.
     pub use_encryption: Option<Encryption>,
+    /// `use-ipv6`. Default yes.
+    pub use_ipv6: Option<UseIpv6>,
     /// `only-one`: a second login of a user replaces the first.
     pub only_one: Option<bool>,
     /// Free text.
     pub comment: String,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            local_address: None,
+            remote_address: None,
+            dns_server: Vec::new(),
+            wins_server: Vec::new(),
+            use_encryption: None,
+            use_ipv6: Some(UseIpv6::Yes),
+            only_one: None,
+            comment: String::new(),
+        }
+    }
 }
 
 /// `/ppp secret`.

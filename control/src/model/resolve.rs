@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use super::{AddressSource, Config, PptpClient, Profile, Secret};
-use crate::ppp::Encryption;
+use crate::ppp::{Encryption, UseIpv6};
 
 /// What a user gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Resolved {
     pub wins: [Option<Ipv4Addr>; 2],
     /// The encryption policy.
     pub encryption: Encryption,
+    /// The policy about IPv6.
+    pub ipv6: UseIpv6,
     /// A second login ends the first.
     pub only_one: bool,
 }
@@ -49,6 +51,14 @@ impl Config {
             .unwrap_or(Encryption::No)
     }
 
+    /// A client's policy about IPv6, which is that of its profile alone.
+    #[must_use]
+    pub fn client_ipv6(&self, client: &PptpClient) -> UseIpv6 {
+        self.profile(&client.profile)
+            .and_then(|profile| profile.use_ipv6)
+            .unwrap_or_default()
+    }
+
     fn layers(
         &self,
         local: Option<Ipv4Addr>,
@@ -65,6 +75,9 @@ impl Config {
             encryption: layers()
                 .find_map(|layer| layer.use_encryption)
                 .unwrap_or(Encryption::No),
+            ipv6: layers()
+                .find_map(|layer| layer.use_ipv6)
+                .unwrap_or_default(),
             only_one: layers().find_map(|layer| layer.only_one).unwrap_or(false),
         }
     }

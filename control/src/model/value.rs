@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::time;
 use super::{AddressSource, Service};
-use crate::ppp::{AuthMethod, Encryption};
+use crate::ppp::{AuthMethod, Encryption, UseIpv6};
 
 /// Why a value was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,6 +242,78 @@ impl Notation for EncryptionPolicy {
     }
 }
 
+/// `use-ipv6`.
+pub(super) struct Ipv6Policy;
+
+impl Notation for Ipv6Policy {
+    type Value = Option<UseIpv6>;
+
+    fn parse(&self, text: &str) -> Result<Option<UseIpv6>, Fault> {
+        match text {
+            "default" => Ok(None),
+            "no" => Ok(Some(UseIpv6::No)),
+            "yes" => Ok(Some(UseIpv6::Yes)),
+            "required" => Ok(Some(UseIpv6::Required)),
+            _ => Err(Fault::Syntax),
+        }
+    }
+
+    fn print(&self, value: &Option<UseIpv6>) -> String {
+        match value {
+            None => "default",
+            Some(UseIpv6::No) => "no",
+            Some(UseIpv6::Yes) => "yes",
+            Some(UseIpv6::Required) => "required",
+        }
+        .to_owned()
+    }
+}
+
+/// `disabled`, or the size of the largest packet that fragments make up, in bytes.
+pub(super) struct Mrru;
+
+impl Notation for Mrru {
+    type Value = Option<u16>;
+
+    fn parse(&self, text: &str) -> Result<Option<u16>, Fault> {
+        const LIMITS: std::ops::RangeInclusive<u64> = 512..=65_535;
+        if text == "disabled" {
+            return Ok(None);
+        }
+        let number = whole_number(text)?;
+        match u16::try_from(number) {
+            Ok(size) if LIMITS.contains(&number) => Ok(Some(size)),
+            _ => Err(Fault::OutOfRange("512..65535".to_owned())),
+        }
+    }
+
+    fn print(&self, value: &Option<u16>) -> String {
+        value.map_or_else(|| "disabled".to_owned(), |size| size.to_string())
+    }
+}
+
+/// `unlimited`, or how many there may be.
+pub(super) struct Limit;
+
+impl Notation for Limit {
+    type Value = Option<u32>;
+
+    fn parse(&self, text: &str) -> Result<Option<u32>, Fault> {
+        if text == "unlimited" {
+            return Ok(None);
+        }
+        let number = whole_number(text)?;
+        match u32::try_from(number) {
+            Ok(limit) => Ok(Some(limit)),
+            Err(_) => Err(Fault::OutOfRange(format!("0..{}", u32::MAX))),
+        }
+    }
+
+    fn print(&self, value: &Option<u32>) -> String {
+        value.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
+    }
+}
+
 /// The size of a packet in bytes.
 pub(super) struct PacketSize;
 
@@ -314,13 +386,7 @@ impl Notation for Methods {
             .collect::<Result<Vec<_>, _>>()?;
         methods.sort_unstable();
         methods.dedup();
-        if methods.iter().any(|method| method.is_built()) {
-            Ok(methods)
-        } else {
-            Err(Fault::Failure(
-                "failure: chap alone is not supported yet: allow mschap2",
-            ))
-        }
+        Ok(methods)
     }
 
     fn print(&self, value: &Vec<AuthMethod>) -> String {
@@ -330,11 +396,6 @@ impl Notation for Methods {
             .map(|&(name, _)| name)
             .collect();
         words.join(",")
-    }
-
-    fn warning(&self, value: &Vec<AuthMethod>) -> Option<&'static str> {
-        let is_missing = value.iter().any(|method| !method.is_built());
-        is_missing.then_some("chap is not supported yet: only the other methods are used")
     }
 }
 
@@ -636,7 +697,7 @@ mod tests {
             written("pap,mschap2")
         );
         assert_eq!(reads(&Methods, "chap,mschap2"), written("chap,mschap2"));
-        assert!(matches!(reads(&Methods, "chap"), Err(Fault::Failure(_))));
+        assert_eq!(reads(&Methods, "chap"), written("chap"));
         assert_eq!(reads(&Methods, ""), Err(Fault::Syntax));
         assert_eq!(reads(&Methods, "eap"), Err(Fault::Syntax));
     }

@@ -1,7 +1,7 @@
 //! Authentication, both roles: one end asks, the other proves who it is.
 //!
-//! PAP (RFC 1334), MS-CHAPv1 (RFC 2433), MS-CHAPv2 (RFC 2759). Whether a proof is right is the
-//! caller's to say.
+//! PAP (RFC 1334), CHAP with MD5 (RFC 1994), MS-CHAPv1 (RFC 2433), MS-CHAPv2 (RFC 2759). Whether a
+//! proof is right is the caller's to say.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::chap::{self, Credentials, Value, pap};
 use super::mschap::{self, End};
 use super::packet::Packet;
-use super::{AuthMethod, MppeKeys, Proof, protocol};
+use super::{AuthMethod, MppeKeys, Proof, protocol, verify};
 use crate::entropy::Entropy;
 
 impl AuthMethod {
@@ -78,9 +78,14 @@ pub(super) struct Authenticator {
     method: AuthMethod,
     name: String,
     id: u8,
-    /// MS-CHAPv1 uses the first 8 bytes.
-    challenge: [u8; 16],
+    /// As many bytes as the method wants.
+    challenge: Vec<u8>,
     stage: Stage,
+    /// How often a peer that was wrong may still try again.
+    retries: u8,
+    /// The Failure that let it try again, and the identifier of the Response that led to it: it
+    /// may be lost.
+    failure: Option<(u8, Vec<u8>)>,
     timer: Timer,
 }
 
@@ -113,8 +118,7 @@ impl Authenticator {
         name: &str,
         entropy: &mut dyn Entropy,
     ) -> Self {
-        let mut challenge = [0; 16];
-        entropy.fill(&mut challenge);
+        let challenge = draw_challenge(method, entropy);
         let mut id = [0];
         entropy.fill(&mut id);
         Self {
@@ -123,6 +127,8 @@ impl Authenticator {
             id: id[0],
             challenge,
             stage: Stage::Asking,
+            retries: RETRIES,
+            failure: None,
             timer: Timer::new(now, true),
         }
     }
@@ -132,6 +138,12 @@ impl Authenticator {
         let Some(packet) = Packet::parse(payload) else {
             return Claim::Ignored;
         };
+        if let Some((id, failure)) = &self.failure
+            && packet.code == chap::code::RESPONSE
+            && packet.id == *id
+        {
+            return Claim::Repeat(failure.clone());
+        }
         let expected = match self.method {
             AuthMethod::Pap => packet.code == pap::REQUEST,
             AuthMethod::Chap | AuthMethod::MsChapV1 | AuthMethod::MsChapV2 => {
@@ -162,6 +174,7 @@ impl Authenticator {
 
     /// The proof was right. The peer's name, and the packet to send, or `None` if none was due.
     pub(super) fn accept(&mut self, message: &str) -> Option<(String, Vec<u8>)> {
+        self.failure = None;
         let code = match self.method {
             AuthMethod::Pap => pap::ACK,
             AuthMethod::Chap | AuthMethod::MsChapV1 | AuthMethod::MsChapV2 => chap::code::SUCCESS,
@@ -169,19 +182,34 @@ impl Authenticator {
         self.reply(code, message)
     }
 
-    /// The proof was wrong, with an error code of RFC 2759 §6; as [`Self::accept`].
+    /// The proof was wrong, for the reason that this error code of RFC 2759 §6 names; as
+    /// [`Self::accept`], and whether the peer may try again.
     pub(super) fn reject(
         &mut self,
+        now: Instant,
         error: u16,
         entropy: &mut dyn Entropy,
-    ) -> Option<(String, Vec<u8>)> {
+    ) -> Option<(Vec<u8>, bool)> {
+        let may_retry = error == mschap::AUTHENTICATION_FAILURE && self.retries > 0;
         match self.method {
-            AuthMethod::Pap => self.reply(pap::NAK, "Access denied"),
-            AuthMethod::Chap | AuthMethod::MsChapV1 | AuthMethod::MsChapV2 => {
-                let mut challenge = [0; 16];
-                entropy.fill(&mut challenge);
-                let message = mschap::failure_message(error, &challenge);
-                self.reply(chap::code::FAILURE, &message)
+            AuthMethod::Pap => Some((self.reply(pap::NAK, DENIED)?.1, false)),
+            AuthMethod::Chap => Some((self.reply(chap::code::FAILURE, DENIED)?.1, false)),
+            AuthMethod::MsChapV1 | AuthMethod::MsChapV2 => {
+                let challenge = draw_challenge(self.method, entropy);
+                let message = mschap::failure_message(self.method, error, may_retry, &challenge);
+                let id = self.id;
+                let (_, failure) = self.reply(chap::code::FAILURE, &message)?;
+                if may_retry {
+                    self.retries -= 1;
+                    self.failure = Some((id, failure.clone()));
+                    // RFC 2759 §6: the next Response answers this challenge, under the next
+                    // identifier.
+                    self.id = id.wrapping_add(1);
+                    self.challenge = challenge;
+                    self.stage = Stage::Asking;
+                    self.timer = Timer::new(now, false);
+                }
+                Some((failure, may_retry))
             }
         }
     }
@@ -198,11 +226,10 @@ impl Authenticator {
 
     /// What to ask with, again and again; `None` for PAP, whose peer speaks first.
     pub(super) fn challenge(&self) -> Option<Vec<u8>> {
-        let value: &[u8] = match self.method {
-            AuthMethod::Pap | AuthMethod::Chap => return None,
-            AuthMethod::MsChapV1 => &self.challenge[..8],
-            AuthMethod::MsChapV2 => &self.challenge,
-        };
+        if self.method == AuthMethod::Pap {
+            return None;
+        }
+        let value = &self.challenge;
         let name = self.name.as_bytes();
         let packet = Packet {
             code: chap::code::CHALLENGE,
@@ -216,6 +243,11 @@ impl Authenticator {
         self.method
     }
 
+    /// Whether the peer was wrong and may try again.
+    pub(super) const fn has_refused(&self) -> bool {
+        self.failure.is_some()
+    }
+
     fn proof<'a>(&self, data: &'a [u8]) -> Option<(&'a [u8], Proof)> {
         if self.method == AuthMethod::Pap {
             let Credentials { name, password } = Credentials::parse(data)?;
@@ -224,18 +256,20 @@ impl Authenticator {
         }
         let Value { value, name } = Value::parse(data)?;
         let proof = match self.method {
-            AuthMethod::Pap | AuthMethod::Chap => return None,
-            AuthMethod::MsChapV1 => {
-                let [first, _] = halves(&self.challenge);
-                Proof::MsChapV1 {
-                    challenge: first,
-                    nt_response: mschap::parse_v1_response(value)?,
-                }
-            }
+            AuthMethod::Pap => return None,
+            AuthMethod::Chap => Proof::Chap {
+                identifier: self.id,
+                challenge: self.challenge.clone(),
+                response: value.try_into().ok()?,
+            },
+            AuthMethod::MsChapV1 => Proof::MsChapV1 {
+                challenge: self.challenge.as_slice().try_into().ok()?,
+                nt_response: mschap::parse_v1_response(value)?,
+            },
             AuthMethod::MsChapV2 => {
                 let response = mschap::Response::parse(value)?;
                 Proof::MsChapV2 {
-                    challenge: self.challenge,
+                    challenge: self.challenge.as_slice().try_into().ok()?,
                     peer_challenge: response.peer_challenge,
                     nt_response: response.nt_response,
                 }
@@ -293,8 +327,8 @@ pub(super) enum Heard {
     Answer(Vec<u8>),
     /// The server let us in and, where the method can tell, knows our password.
     Accepted(Option<MppeKeys>),
-    /// It did not, or does not.
-    Refused,
+    /// It did not, or does not; with the error code of RFC 2759 §6 if it gave one.
+    Refused(Option<u16>),
 }
 
 impl Claimant {
@@ -327,20 +361,23 @@ impl Claimant {
         let heard = match self.method {
             AuthMethod::Pap => match packet.code {
                 pap::ACK => Heard::Accepted(None),
-                pap::NAK => Heard::Refused,
+                pap::NAK => Heard::Refused(None),
                 _ => Heard::Ignored,
             },
             AuthMethod::Chap | AuthMethod::MsChapV1 | AuthMethod::MsChapV2 => match packet.code {
                 chap::code::CHALLENGE => self.answer(now, packet, entropy),
                 chap::code::SUCCESS => self.on_success(packet),
                 chap::code::FAILURE => match &self.answered {
-                    Some(answered) if answered.id == packet.id => Heard::Refused,
+                    // Interop: it may let us try again, but we have no other password.
+                    Some(answered) if answered.id == packet.id => {
+                        Heard::Refused(mschap::failure_code(packet.data))
+                    }
                     Some(_) | None => Heard::Ignored,
                 },
                 _ => Heard::Ignored,
             },
         };
-        if matches!(heard, Heard::Accepted(_) | Heard::Refused) {
+        if matches!(heard, Heard::Accepted(_) | Heard::Refused(_)) {
             self.timer = Timer::STOPPED;
         }
         heard
@@ -394,14 +431,19 @@ impl Claimant {
         let hash = mschap::nt_password_hash(&self.password);
         let hash_hash = mschap::hash_nt_password_hash(&hash);
         let (response, expected, keys) = match self.method {
-            AuthMethod::Pap | AuthMethod::Chap => return Heard::Ignored,
+            AuthMethod::Pap => return Heard::Ignored,
+            AuthMethod::Chap => {
+                let response = verify::chap_response(packet.id, &self.password, value);
+                (response.to_vec(), None, None)
+            }
             AuthMethod::MsChapV1 => {
                 let Ok(challenge) = value.try_into() else {
                     return Heard::Ignored;
                 };
                 let nt_response = mschap::challenge_response(challenge, &hash);
                 let keys = mschap::v1_keys(&hash_hash, challenge, &self.password);
-                (mschap::emit_v1_response(&nt_response), None, keys)
+                let response = mschap::emit_v1_response(&nt_response).to_vec();
+                (response, None, Some(keys))
             }
             AuthMethod::MsChapV2 => {
                 let Ok(challenge) = value.try_into() else {
@@ -417,7 +459,7 @@ impl Claimant {
                 let expected =
                     mschap::authenticator_response(&hash_hash, &response, challenge, &self.user);
                 let keys = mschap::v2_keys(&hash_hash, &response.nt_response, End::Client);
-                (response.emit(), Some(expected), keys)
+                (response.emit().to_vec(), Some(expected), Some(keys))
             }
         };
         let data = Value {
@@ -439,7 +481,7 @@ impl Claimant {
             response: response.clone(),
             id: packet.id,
             expected,
-            keys: Some(keys),
+            keys,
         });
         Heard::Answer(response)
     }
@@ -456,7 +498,7 @@ impl Claimant {
             // Servers write the digits in either case.
             let proof = proof.to_ascii_uppercase();
             if !bool::from(proof.ct_eq(expected.as_bytes())) {
-                return Heard::Refused;
+                return Heard::Refused(None);
             }
         }
         Heard::Accepted(answered.keys.take())
@@ -472,10 +514,22 @@ impl fmt::Debug for Claimant {
     }
 }
 
-fn halves(challenge: &[u8; 16]) -> [[u8; 8]; 2] {
-    std::array::from_fn(|half| std::array::from_fn(|at| challenge[8 * half + at]))
+/// A challenge of the length that the method wants (RFC 1994 §4.1, RFC 2433 §3, RFC 2759 §3).
+fn draw_challenge(method: AuthMethod, entropy: &mut dyn Entropy) -> Vec<u8> {
+    let length = match method {
+        AuthMethod::Pap => 0,
+        AuthMethod::MsChapV1 => 8,
+        AuthMethod::Chap | AuthMethod::MsChapV2 => 16,
+    };
+    let mut challenge = vec![0; length];
+    entropy.fill(&mut challenge);
+    challenge
 }
 
+/// What the peer is told where the method has no words of its own.
+const DENIED: &str = "Access denied";
+/// How often a peer may try again on one connection.
+const RETRIES: u8 = 2;
 /// RFC 1994 §4.1 leaves it open; as LCP's restart timer.
 const RESEND: Duration = Duration::from_secs(3);
 /// How long the other end has to say something.

@@ -1,9 +1,10 @@
 //! LCP: what is negotiated about the link itself (RFC 1661 §6, RFC 1662 §7.1).
 //!
-//! MRU, authentication protocol, magic number, and the two header compressions. The asynchronous
-//! control character map is accepted and means nothing over GRE. The rest is rejected.
+//! MRU, authentication protocol, magic number, the two header compressions and, where it is
+//! configured, Multilink (RFC 1990 §5.1). The asynchronous control character map is accepted and
+//! means nothing over GRE. The rest is rejected.
 
-use greyhound_datapath::ipc::LinkOptions;
+use greyhound_datapath::ipc::{LinkOptions, Multilink};
 
 use super::negotiation::{Extension, Judgement, Protocol};
 use super::packet::{ConfigOption, LEAST_MRU, Packet};
@@ -21,7 +22,7 @@ pub(super) mod code {
     pub(crate) const TIME_REMAINING: u8 = 13;
 }
 
-/// The types of LCP's options (RFC 1661 §6, RFC 1662 §7.1).
+/// The types of LCP's options (RFC 1661 §6, RFC 1662 §7.1, RFC 1990 §5.1).
 mod option {
     pub(super) const MRU: u8 = 1;
     pub(super) const ACCM: u8 = 2;
@@ -29,6 +30,9 @@ mod option {
     pub(super) const MAGIC_NUMBER: u8 = 5;
     pub(super) const PFC: u8 = 7;
     pub(super) const ACFC: u8 = 8;
+    pub(super) const MRRU: u8 = 17;
+    pub(super) const SHORT_SEQUENCE_NUMBERS: u8 = 18;
+    pub(super) const ENDPOINT_DISCRIMINATOR: u8 = 19;
 }
 
 /// Which end proves who it is, by what.
@@ -44,6 +48,8 @@ pub(super) enum Authentication {
 #[derive(Debug)]
 pub(super) struct Lcp {
     max_mru: u16,
+    /// What Multilink may make up, if it is configured.
+    max_mrru: Option<u16>,
     authentication: Authentication,
     wish: Wish,
     peer: Peer,
@@ -61,6 +67,8 @@ struct Wish {
     magic: Option<u32>,
     pfc: bool,
     acfc: bool,
+    mrru: Option<u16>,
+    endpoint: Option<Vec<u8>>,
 }
 
 /// What the peer asked for and got.
@@ -70,13 +78,20 @@ struct Peer {
     method: Option<AuthMethod>,
     pfc: bool,
     acfc: bool,
+    mrru: Option<u16>,
+    short: bool,
 }
 
 impl Lcp {
-    /// `max_mru` in bytes is asked for.
-    pub(super) const fn new(max_mru: u16, authentication: Authentication) -> Self {
+    /// `max_mru` in bytes is asked for, and Multilink if there is a `max_mrru`.
+    pub(super) const fn new(
+        max_mru: u16,
+        max_mrru: Option<u16>,
+        authentication: Authentication,
+    ) -> Self {
         Self {
             max_mru,
+            max_mrru,
             authentication,
             wish: Wish {
                 mru: None,
@@ -84,6 +99,8 @@ impl Lcp {
                 magic: None,
                 pfc: false,
                 acfc: false,
+                mrru: None,
+                endpoint: None,
             },
             peer: Peer::SILENT,
             echoes_of_ours: 0,
@@ -116,13 +133,21 @@ impl Lcp {
 
     /// What the datapath needs to know of an open link.
     pub(super) fn link_options(&self) -> LinkOptions {
+        // RFC 1990 §5.1.1: each end has to offer it.
+        let multilink = self.wish.mrru.zip(self.peer.mrru);
         LinkOptions {
             acfc: self.peer.acfc,
             pfc: self.peer.pfc,
             magic: self.magic(),
             opened: true,
-            rx_multilink: None,
-            tx_multilink: None,
+            rx_multilink: multilink.map(|(ours, _)| Multilink {
+                mrru: ours,
+                short: false,
+            }),
+            tx_multilink: multilink.map(|(_, peers)| Multilink {
+                mrru: peers,
+                short: self.peer.short,
+            }),
             peer_mru: self.peer.mru,
         }
     }
@@ -176,6 +201,8 @@ impl Protocol for Lcp {
             magic: Some(random_magic(entropy)),
             pfc: true,
             acfc: true,
+            mrru: self.max_mrru,
+            endpoint: self.max_mrru.map(|_| local_endpoint(entropy)),
         };
         self.peer = Peer::SILENT;
         self.echoes_of_ours = 0;
@@ -201,6 +228,13 @@ impl Protocol for Lcp {
         if self.wish.acfc {
             options.push(ConfigOption::new(option::ACFC, []));
         }
+        if let Some(mrru) = self.wish.mrru {
+            options.push(ConfigOption::new(option::MRRU, mrru.to_be_bytes()));
+        }
+        if let Some(endpoint) = &self.wish.endpoint {
+            let kind = option::ENDPOINT_DISCRIMINATOR;
+            options.push(ConfigOption::new(kind, endpoint.clone()));
+        }
         options
     }
 
@@ -214,6 +248,16 @@ impl Protocol for Lcp {
             }
             option::AUTHENTICATION => self.give_up_method(method_of(&option.data)),
             option::MAGIC_NUMBER => self.wish.magic = Some(random_magic(entropy)),
+            option::MRRU => {
+                let ours = self.max_mrru.unwrap_or(0);
+                let smaller = |&mrru: &u16| (LEAST_MRU..ours).contains(&mrru);
+                if let Some(mrru) = option.u16().filter(smaller) {
+                    self.wish.mrru = Some(mrru);
+                }
+            }
+            option::ENDPOINT_DISCRIMINATOR if self.wish.endpoint.is_some() => {
+                self.wish.endpoint = Some(local_endpoint(entropy));
+            }
             _ => {}
         }
     }
@@ -225,6 +269,8 @@ impl Protocol for Lcp {
             option::MAGIC_NUMBER => self.wish.magic = None,
             option::PFC => self.wish.pfc = false,
             option::ACFC => self.wish.acfc = false,
+            option::MRRU => self.wish.mrru = None,
+            option::ENDPOINT_DISCRIMINATOR => self.wish.endpoint = None,
             _ => {}
         }
     }
@@ -247,6 +293,16 @@ impl Protocol for Lcp {
                     },
                 },
             },
+            (option::MRRU, 2) if self.max_mrru.is_some() => match option.u16() {
+                Some(mrru) if mrru < LEAST_MRU => Judgement::Nak(LEAST_MRU.to_be_bytes().into()),
+                Some(_) | None => Judgement::Ack,
+            },
+            (option::SHORT_SEQUENCE_NUMBERS, 0)
+            | (option::ENDPOINT_DISCRIMINATOR, 1..=MAX_ENDPOINT_LEN)
+                if self.max_mrru.is_some() =>
+            {
+                Judgement::Ack
+            }
             (option::MAGIC_NUMBER, 4) => self.judge_magic(option.u32().unwrap_or(0), entropy),
             _ => Judgement::Reject,
         }
@@ -260,6 +316,8 @@ impl Protocol for Lcp {
                 option::AUTHENTICATION => self.peer.method = method_of(&option.data),
                 option::PFC => self.peer.pfc = true,
                 option::ACFC => self.peer.acfc = true,
+                option::MRRU => self.peer.mrru = option.u16(),
+                option::SHORT_SEQUENCE_NUMBERS => self.peer.short = true,
                 _ => {}
             }
         }
@@ -301,6 +359,8 @@ impl Peer {
         method: None,
         pfc: false,
         acfc: false,
+        mrru: None,
+        short: false,
     };
 }
 
@@ -330,6 +390,18 @@ fn random_magic(entropy: &mut dyn Entropy) -> u32 {
     entropy.next_u32().max(1)
 }
 
+/// An endpoint discriminator that means something to nobody but us (RFC 1990 §5.1.3, class 1): a
+/// bundle has one link here.
+fn local_endpoint(entropy: &mut dyn Entropy) -> Vec<u8> {
+    const LOCALLY_ASSIGNED: u8 = 1;
+    let mut endpoint = vec![0; 9];
+    entropy.fill(&mut endpoint);
+    endpoint[0] = LOCALLY_ASSIGNED;
+    endpoint
+}
+
+/// RFC 1990 §5.1.3: a class and an address of up to 20 bytes.
+const MAX_ENDPOINT_LEN: usize = 21;
 /// RFC 1661 §6.1.
 const DEFAULT_MRU: u16 = 1500;
 /// Two random numbers of 32 bits are the same this often only in a loop.
@@ -341,13 +413,13 @@ mod tests {
     use crate::entropy::CountingEntropy;
 
     fn server(methods: &[AuthMethod]) -> Lcp {
-        let mut lcp = Lcp::new(1460, Authentication::Ask(methods.to_vec()));
+        let mut lcp = Lcp::new(1460, None, Authentication::Ask(methods.to_vec()));
         lcp.begin(&mut CountingEntropy(1));
         lcp
     }
 
     fn client(methods: &[AuthMethod]) -> Lcp {
-        let mut lcp = Lcp::new(1460, Authentication::Allow(methods.to_vec()));
+        let mut lcp = Lcp::new(1460, None, Authentication::Allow(methods.to_vec()));
         lcp.begin(&mut CountingEntropy(2));
         lcp
     }
@@ -470,6 +542,36 @@ mod tests {
         for (kind, data) in options {
             assert_eq!(judge(&mut lcp, kind, data), Judgement::Reject, "{kind}");
         }
+    }
+
+    #[test]
+    fn multilink_is_in_force_where_both_ends_want_it() {
+        let mut lcp = Lcp::new(1460, Some(1500), Authentication::Ask(vec![AuthMethod::Pap]));
+        lcp.begin(&mut CountingEntropy(1));
+        let kinds: Vec<_> = lcp.request().iter().map(|option| option.kind).collect();
+        assert_eq!(kinds, [1, 3, 5, 7, 8, 17, 19]);
+        assert_eq!(lcp.link_options().rx_multilink, None);
+        let asked = [
+            ConfigOption::new(option::MRRU, [0x06, 0x40]),
+            ConfigOption::new(option::SHORT_SEQUENCE_NUMBERS, []),
+            ConfigOption::new(option::ENDPOINT_DISCRIMINATOR, [1, 4, 5, 6]),
+        ];
+        for option in &asked {
+            assert_eq!(
+                lcp.judge(option, &mut CountingEntropy(3)),
+                Judgement::Ack,
+                "{option:?}"
+            );
+        }
+        lcp.accepted(&asked);
+        let link = lcp.link_options();
+        let multilink = |mrru, short| Some(Multilink { mrru, short });
+        assert_eq!(link.rx_multilink, multilink(1500, false));
+        assert_eq!(link.tx_multilink, multilink(1600, true));
+
+        lcp.rejected(&ConfigOption::new(option::MRRU, [0x05, 0xdc]));
+        let link = lcp.link_options();
+        assert_eq!((link.rx_multilink, link.tx_multilink), (None, None));
     }
 
     #[test]

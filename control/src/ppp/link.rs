@@ -1,7 +1,7 @@
 //! One PPP link from the first Configure-Request to the last Terminate-Ack (RFC 1661 §3).
 //!
 //! The phases and what starts what: LCP, then authentication, then CCP where encryption is wanted,
-//! then IPCP. Endings: the first cause stays ([`Link::close`]); whatever ends LCP leads to one
+//! then IPCP and IPV6CP. Endings: the first cause stays ([`Link::close`]); whatever ends LCP leads to one
 //! [`Command::Down`], and after it nothing is said or done.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,12 +15,15 @@ use super::auth::{Authenticator, Claim, Claimant, Heard, Tick};
 use super::ccp::{self, Ccp};
 use super::fsm::State;
 use super::ipcp::Ipcp;
+use super::ipv6cp::Ipv6cp;
 use super::keepalive::{Finding, Keepalive};
 use super::lcp::{self, Authentication, Lcp};
+use super::mschap;
 use super::negotiation::{Negotiation, Output};
 use super::packet::{LEAST_MRU, Packet, code};
 use super::{
-    Accept, AuthMethod, Command, Config, Encoding, Encryption, Network, Role, Verdict, protocol,
+    Accept, AuthMethod, Command, Config, Encoding, Encryption, Network, Role, UseIpv6, Verdict,
+    protocol,
 };
 use crate::cause::Cause;
 use crate::entropy::Entropy;
@@ -41,8 +44,9 @@ pub struct Link {
     lcp: Negotiation<Lcp>,
     auth: Option<Auth>,
     checking: Checking,
-    /// The policy for this user.
+    /// The policies for this user.
     encryption: Encryption,
+    use_ipv6: UseIpv6,
     /// What a server gives this user.
     network: Option<Network>,
     /// Not there before authentication, nor once the peer refused it, nor if it is not wanted.
@@ -53,12 +57,20 @@ pub struct Link {
     mppe: (Option<Parameters>, Option<Parameters>),
     /// Not there until CCP is open or refused.
     ipcp: Option<Negotiation<Ipcp>>,
+    /// Not there until then either, nor once it is refused, nor if it is not wanted.
+    ipv6cp: Option<Negotiation<Ipv6cp>>,
+    /// The peer has said something on IPV6CP.
+    peer_speaks_ipv6cp: bool,
+    /// IPCP is open, and until then IPV6CP may take.
+    awaits_ipv6cp: Option<Instant>,
     network_is_up: bool,
     /// The last packet of each protocol that came before its turn.
     early: BTreeMap<u16, Vec<u8>>,
     keepalive: Option<Keepalive>,
     /// When a network must be up.
     setup_deadline: Option<Instant>,
+    /// Server: when the peer is to prove again who it is.
+    challenge_at: Option<Instant>,
     /// The peer said goodbye, and we answered.
     peer_said_goodbye: bool,
     /// When the link ends, though LCP has finished.
@@ -103,10 +115,7 @@ impl Link {
         let usable = |methods: &[AuthMethod]| {
             let mut methods: Vec<_> = methods.to_vec();
             // Encryption has its keys from the authentication.
-            methods.retain(|method| {
-                method.is_built()
-                    && (method.has_keys() || config.encryption != Encryption::Required)
-            });
+            methods.retain(|method| method.has_keys() || config.encryption != Encryption::Required);
             methods.sort_unstable_by(|one, other| other.cmp(one));
             methods.dedup();
             methods
@@ -116,8 +125,9 @@ impl Link {
             Role::Client { allow, .. } => Authentication::Allow(usable(allow)),
         };
         Self {
-            lcp: Negotiation::new(Lcp::new(config.max_mru, authentication)),
+            lcp: Negotiation::new(Lcp::new(config.max_mru, config.mrru, authentication)),
             encryption: config.encryption,
+            use_ipv6: config.ipv6,
             config,
             entropy,
             phase: Phase::Dead,
@@ -129,10 +139,14 @@ impl Link {
             encrypted: false,
             mppe: (None, None),
             ipcp: None,
+            ipv6cp: None,
+            peer_speaks_ipv6cp: false,
+            awaits_ipv6cp: None,
             network_is_up: false,
             early: BTreeMap::new(),
             keepalive: None,
             setup_deadline: None,
+            challenge_at: None,
             peer_said_goodbye: false,
             parting: None,
             commands: VecDeque::new(),
@@ -159,9 +173,11 @@ impl Link {
         match protocol {
             protocol::LCP => self.on_lcp_frame(now, payload),
             protocol::PAP | protocol::CHAP => self.on_auth_frame(now, protocol, payload),
-            protocol::CCP | protocol::IPCP => self.on_network_frame(now, protocol, payload),
+            protocol::CCP | protocol::IPCP | protocol::IPV6CP => {
+                self.on_network_frame(now, protocol, payload);
+            }
             // Data that came before its network was up, or after.
-            protocol::IP | COMPRESSED => {}
+            protocol::IP | protocol::IPV6 | COMPRESSED => {}
             _ if self.phase == Phase::Network => self.reject_protocol(protocol, payload),
             _ => {}
         }
@@ -180,26 +196,42 @@ impl Link {
                 let Some((user, payload)) = authenticator.accept(&accept.message) else {
                     return;
                 };
+                self.challenge_at = self
+                    .config
+                    .rechallenge
+                    .filter(|_| method != AuthMethod::Pap)
+                    .map(|every| now + every);
+                if self.phase == Phase::Network {
+                    // It proved again who it is; nothing else changes.
+                    return self.send(method.protocol(), payload);
+                }
                 let Accept {
                     keys,
                     encryption,
+                    ipv6,
                     network,
                     ..
                 } = *accept;
                 self.send(method.protocol(), payload);
                 self.commands.push_back(Command::Authenticated { user });
                 self.encryption = encryption;
+                self.use_ipv6 = ipv6;
                 self.network = network;
                 match network {
                     Some(_) => self.enter_network(now, keys),
                     None => self.close(now, Cause::NoRemoteAddress),
                 }
             }
-            Verdict::Reject { code } => {
-                if let Some((_, payload)) = authenticator.reject(code, &mut *self.entropy) {
+            Verdict::Reject { refusal } => {
+                let answer = authenticator.reject(now, refusal.code(), &mut *self.entropy);
+                let mut may_retry = false;
+                if let Some((payload, retry)) = answer {
                     self.send(method.protocol(), payload);
+                    may_retry = retry;
                 }
-                self.close(now, Cause::AuthenticationFailed);
+                if !may_retry {
+                    self.close(now, Cause::AuthenticationFailed);
+                }
             }
         }
         self.pump(now);
@@ -259,8 +291,17 @@ impl Link {
         if let Some(ipcp) = &mut self.ipcp {
             ipcp.handle_timeout(now, &mut *self.entropy);
         }
+        if let Some(ipv6cp) = &mut self.ipv6cp {
+            ipv6cp.handle_timeout(now, &mut *self.entropy);
+        }
+        if self.awaits_ipv6cp.is_some_and(|at| at <= now) {
+            self.give_up_ipv6(now);
+        }
         self.pump(now);
         self.on_auth_timeout(now);
+        if self.challenge_at.is_some_and(|at| at <= now) {
+            self.challenge_again(now);
+        }
         if let Some(keepalive) = &mut self.keepalive
             && keepalive.handle_timeout(now)
         {
@@ -274,9 +315,11 @@ impl Link {
         if self.phase == Phase::Finished {
             return;
         }
+        let cause = self.why(cause);
         let cause = *self.cause.get_or_insert(cause);
         self.phase = Phase::Terminate;
         self.setup_deadline = None;
+        self.challenge_at = None;
         self.keepalive = None;
         self.auth = None;
         self.early.clear();
@@ -292,6 +335,7 @@ impl Link {
         if self.phase == Phase::Finished {
             return;
         }
+        let cause = self.why(cause);
         self.cause.get_or_insert(cause);
         self.lcp.lower_down(now, &mut *self.entropy);
         self.pump(now);
@@ -323,10 +367,13 @@ impl Link {
         [
             self.parting,
             self.setup_deadline,
+            self.challenge_at,
             self.lcp.poll_timeout(),
             auth,
             self.ccp.as_ref().and_then(Negotiation::poll_timeout),
             self.ipcp.as_ref().and_then(Negotiation::poll_timeout),
+            self.ipv6cp.as_ref().and_then(Negotiation::poll_timeout),
+            self.awaits_ipv6cp,
             self.keepalive.as_ref().and_then(Keepalive::poll_timeout),
         ]
         .into_iter()
@@ -341,7 +388,8 @@ impl Link {
         let wants_to_end = is_terminate_request(payload);
         let was_negotiating = self.lcp.is_negotiating();
         if wants_to_end {
-            self.cause.get_or_insert(Cause::PeerRequest);
+            let cause = self.why(Cause::PeerRequest);
+            self.cause.get_or_insert(cause);
             self.phase = Phase::Terminate;
             self.peer_said_goodbye = true;
         }
@@ -379,6 +427,11 @@ impl Link {
             Output::ProtocolRejected(protocol::IPCP) => {
                 if let Some(ipcp) = &mut self.ipcp {
                     ipcp.refused(now, &mut *self.entropy);
+                }
+            }
+            Output::ProtocolRejected(protocol::IPV6CP) => {
+                if let Some(ipv6cp) = &mut self.ipv6cp {
+                    ipv6cp.refused(now, &mut *self.entropy);
                 }
             }
             Output::ProtocolRejected(protocol::PAP | protocol::CHAP)
@@ -430,12 +483,12 @@ impl Link {
         if self.network_is_up {
             self.setup_deadline = Some(now + SETUP);
         }
-        self.take_network_down();
-        self.ipcp = None;
+        self.stop_networks();
         self.ccp = None;
         self.set_mppe(None, None, Encoding::default());
         self.encrypted = false;
         self.auth = None;
+        self.challenge_at = None;
         if self.checking == Checking::Yes {
             self.checking = Checking::Abandoned;
         }
@@ -486,11 +539,35 @@ impl Link {
                         self.enter_network(now, keys);
                     }
                     Heard::Accepted(_) => {}
-                    Heard::Refused => self.close(now, Cause::FailedToAuthenticateOurselves),
+                    Heard::Refused(code) => {
+                        if let Some(code) = code {
+                            let reason = match mschap::failure_text(code) {
+                                Some(text) => format!("{text} ({code})"),
+                                None => format!("error {code}"),
+                            };
+                            self.commands.push_back(Command::Refused { reason });
+                        }
+                        self.close(now, Cause::FailedToAuthenticateOurselves);
+                    }
                 }
             }
             None => {}
         }
+    }
+
+    /// RFC 1994 §2: at any time, as often as the authenticator likes.
+    fn challenge_again(&mut self, now: Instant) {
+        self.challenge_at = None;
+        let (Some(method), Role::Server { name, .. }) =
+            (self.lcp.protocol().method(), &self.config.role)
+        else {
+            return;
+        };
+        let authenticator = Authenticator::new(now, method, name, &mut *self.entropy);
+        if let Some(payload) = authenticator.challenge() {
+            self.send(method.protocol(), payload);
+        }
+        self.auth = Some(Auth::Server(authenticator));
     }
 
     fn on_auth_timeout(&mut self, now: Instant) {
@@ -534,6 +611,18 @@ impl Link {
 
 /// What all protocols share.
 impl Link {
+    /// Why the link really ends: whoever goes, or falls silent, after a wrong password goes because
+    /// of that.
+    fn why(&self, cause: Cause) -> Cause {
+        let goes = matches!(cause, Cause::PeerRequest | Cause::HungUp | Cause::Timeout);
+        match &self.auth {
+            Some(Auth::Server(authenticator)) if goes && authenticator.has_refused() => {
+                Cause::AuthenticationFailed
+            }
+            Some(Auth::Server(_) | Auth::Client(_)) | None => cause,
+        }
+    }
+
     /// Carries on what the machines said until none says anything more.
     fn pump(&mut self, now: Instant) {
         while self.phase != Phase::Finished {
@@ -543,6 +632,8 @@ impl Link {
                 self.on_ccp(now, output);
             } else if let Some(output) = self.ipcp.as_mut().and_then(Negotiation::poll_output) {
                 self.on_ipcp(now, output);
+            } else if let Some(output) = self.ipv6cp.as_mut().and_then(Negotiation::poll_output) {
+                self.on_ipv6cp(now, output);
             } else {
                 return;
             }
@@ -572,11 +663,10 @@ impl Link {
         if self.phase == Phase::Finished {
             return;
         }
-        self.take_network_down();
+        self.stop_networks();
         self.phase = Phase::Finished;
         self.auth = None;
         self.ccp = None;
-        self.ipcp = None;
         self.early.clear();
         let cause = self.cause.unwrap_or(Cause::LcpFailed);
         self.commands.push_back(Command::Down(cause));
@@ -591,6 +681,7 @@ impl fmt::Debug for Link {
             .field("lcp", &self.lcp)
             .field("ccp", &self.ccp)
             .field("ipcp", &self.ipcp)
+            .field("ipv6cp", &self.ipv6cp)
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,10 @@
-//! One PPP link (RFC 1661): LCP, authentication, CCP with MPPE (RFC 3078), IPCP (RFC 1332, 1877).
+//! One PPP link (RFC 1661): LCP, authentication, CCP with MPPE (RFC 3078), IPCP (RFC 1332, 1877),
+//! IPV6CP (RFC 5072).
 //!
 //! Sans-IO: frames and the time go into a [`Link`], [`Command`]s come out.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use greyhound_datapath::ipc::LinkOptions;
@@ -17,6 +18,7 @@ mod ccp;
 mod chap;
 mod fsm;
 mod ipcp;
+mod ipv6cp;
 mod keepalive;
 mod lcp;
 mod link;
@@ -72,6 +74,18 @@ pub enum Encryption {
     Required,
 }
 
+/// `use-ipv6`, after the layers of profiles are resolved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UseIpv6 {
+    /// IPV6CP is refused.
+    No,
+    /// Offered; a peer that refuses it stays connected without.
+    #[default]
+    Yes,
+    /// A peer that refuses it is disconnected.
+    Required,
+}
+
 /// Who we are on this link.
 #[derive(Clone)]
 pub enum Role {
@@ -118,10 +132,17 @@ pub struct Config {
     pub role: Role,
     /// `max-mru`: what we ask the peer to limit itself to, in bytes.
     pub max_mru: u16,
+    /// `mrru`: the largest packet that the peer may send in fragments, in bytes; `None` is without
+    /// Multilink (RFC 1990).
+    pub mrru: Option<u16>,
     /// Our encryption policy (a server may replace it by [`Accept::encryption`]).
     pub encryption: Encryption,
+    /// Whether IPv6 is carried (a server may replace it by [`Accept::ipv6`]).
+    pub ipv6: UseIpv6,
     /// `keepalive-timeout`: after that long with nothing received, five Echo-Requests, 1 s apart.
     pub keepalive: Option<Duration>,
+    /// Server: how often the peer is to prove again who it is, by CHAP (RFC 1994 §1); PAP cannot.
+    pub rechallenge: Option<Duration>,
 }
 
 /// What a peer sent to prove who it is; the caller checks it and answers with a [`Verdict`].
@@ -196,6 +217,8 @@ pub struct Accept {
     pub keys: Option<MppeKeys>,
     /// The encryption policy of the user's profile.
     pub encryption: Encryption,
+    /// The same about IPv6.
+    pub ipv6: UseIpv6,
     /// The addresses; `None` ends the link with [`Cause::NoRemoteAddress`].
     pub network: Option<Network>,
 }
@@ -216,9 +239,39 @@ pub enum Verdict {
     Accept(Box<Accept>),
     /// Turn it away.
     Reject {
-        /// The MS-CHAP error code, RFC 2759 §6: 691 for a wrong name or password.
-        code: u16,
+        /// Why.
+        refusal: Refusal,
     },
+}
+
+/// Why a user is not let in; MS-CHAP has a code for each (RFC 2759 §6). All but the first may be
+/// told only to who knows the password: else they would tell who exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// 691: the name or the password is wrong.
+    WrongLogin,
+    /// 646: not at this time.
+    RestrictedHours,
+    /// 647: the account is disabled.
+    Disabled,
+    /// 648: the password is too old.
+    PasswordExpired,
+    /// 649: not from here, or not by this service.
+    NoPermission,
+}
+
+impl Refusal {
+    /// The code of RFC 2759 §6.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::WrongLogin => mschap::AUTHENTICATION_FAILURE,
+            Self::RestrictedHours => mschap::RESTRICTED_LOGON_HOURS,
+            Self::Disabled => mschap::ACCOUNT_DISABLED,
+            Self::PasswordExpired => mschap::PASSWORD_EXPIRED,
+            Self::NoPermission => mschap::NO_DIALIN_PERMISSION,
+        }
+    }
 }
 
 /// The addresses inside the tunnel that a server gives out.
@@ -232,6 +285,15 @@ pub struct Network {
     pub dns: [Option<Ipv4Addr>; 2],
     /// WINS servers for the peer, RFC 1877.
     pub wins: [Option<Ipv4Addr>; 2],
+}
+
+/// The link-local addresses that IPV6CP came to (RFC 5072).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6 {
+    /// Ours.
+    pub ours: Ipv6Addr,
+    /// The peer's.
+    pub peer: Ipv6Addr,
 }
 
 /// What `print` shows as ENCODING: what each direction is encrypted with.
@@ -292,6 +354,11 @@ pub enum Command {
         /// Server: the peer's name; client: ours.
         user: String,
     },
+    /// Client: the server turned us away, and said why.
+    Refused {
+        /// What its error code says (RFC 2759 §6), or the code.
+        reason: String,
+    },
     /// Encryption changed: tell the datapath. Before CCP opens comes one with `rx` alone, because
     /// the peer may encrypt as soon as it has our Configure-Ack; the one that follows with the
     /// same `rx` does not begin its keys anew.
@@ -305,10 +372,12 @@ pub enum Command {
     },
     /// The peer lost its place in what we encrypt: tell the datapath.
     ResetMppe,
-    /// IPCP opened.
+    /// IPCP opened, and IPV6CP did too or will not.
     NetworkUp {
         /// The addresses (client: `dns` and `wins` as the server told them).
         network: Network,
+        /// IPv6, if it is carried.
+        ipv6: Option<Ipv6>,
         /// The peer's MRU: the largest packet it takes, 1500 if it said nothing.
         peer_mru: u16,
         /// The MRU that the peer accepted of ours.

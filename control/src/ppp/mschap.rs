@@ -10,7 +10,7 @@ use md4::{Digest, Md4};
 use sha1::Sha1;
 use zeroize::Zeroizing;
 
-use super::{MppeKeys, StartKeys};
+use super::{AuthMethod, MppeKeys, StartKeys};
 
 /// MD4 of a password, or of that: enough to log in with, so as secret as the password.
 pub(super) type Hash = Zeroizing<[u8; 16]>;
@@ -176,17 +176,53 @@ pub(super) fn v1_keys(hash_hash: &Hash, challenge: &[u8; 8], password: &str) -> 
     }
 }
 
-/// The text of a Failure (RFC 2759 §6): no second try, a challenge for nobody, version 3.
-pub(super) fn failure_message(code: u16, challenge: &[u8; 16]) -> String {
-    let text = match code {
-        646 => "Restricted logon hours",
-        647 => "Account disabled",
-        648 => "Password expired",
-        649 => "No dial-in permission",
-        _ => "Access denied",
-    };
-    format!("E={code} R=0 C={} V=3 M={text}", hexadecimal(challenge))
+/// The text of a Failure (RFC 2433 §7, RFC 2759 §6), with the challenge for another try.
+pub(super) fn failure_message(
+    method: AuthMethod,
+    code: u16,
+    may_retry: bool,
+    challenge: &[u8],
+) -> String {
+    let retry = u8::from(may_retry);
+    let challenge = hexadecimal(challenge);
+    if method == AuthMethod::MsChapV1 {
+        format!("E={code} R={retry} C={challenge} V=2")
+    } else {
+        let text = failure_text(code).unwrap_or("Access denied");
+        format!("E={code} R={retry} C={challenge} V=3 M={text}")
+    }
 }
+
+/// The error code in a Failure, if there is one.
+pub(super) fn failure_code(message: &[u8]) -> Option<u16> {
+    let digits = message.strip_prefix(b"E=")?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit());
+    let digits = &digits[..end.unwrap_or(digits.len())];
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What an error code says (RFC 2759 §6).
+pub(super) const fn failure_text(code: u16) -> Option<&'static str> {
+    match code {
+        RESTRICTED_LOGON_HOURS => Some("Restricted logon hours"),
+        ACCOUNT_DISABLED => Some("Account disabled"),
+        PASSWORD_EXPIRED => Some("Password expired"),
+        NO_DIALIN_PERMISSION => Some("No dial-in permission"),
+        AUTHENTICATION_FAILURE => Some("Authentication failed"),
+        _ => None,
+    }
+}
+
+/// RFC 2759 §6.
+pub(super) const RESTRICTED_LOGON_HOURS: u16 = 646;
+/// RFC 2759 §6.
+pub(super) const ACCOUNT_DISABLED: u16 = 647;
+/// RFC 2759 §6.
+pub(super) const PASSWORD_EXPIRED: u16 = 648;
+/// RFC 2759 §6.
+pub(super) const NO_DIALIN_PERMISSION: u16 = 649;
+/// RFC 2759 §6: a wrong name or password.
+pub(super) const AUTHENTICATION_FAILURE: u16 = 691;
 
 /// `DOMAIN\user` without the domain (RFC 2759 §8.2).
 fn without_domain(user: &str) -> &str {
@@ -297,6 +333,25 @@ mod tests {
         assert_eq!(hex(&keys.bits128.rx.0), "a8947850cfc0acc1d1789fb62ddcddb0");
         assert_eq!(keys.bits128.rx, keys.bits128.tx);
         assert_eq!(hex(&keys.bits40.rx.0[..8]), "76a152936096d783");
+    }
+
+    #[test]
+    fn a_failure_says_what_each_version_of_the_method_wants() {
+        let v1 = failure_message(AuthMethod::MsChapV1, 691, true, &[0xAB; 8]);
+        assert_eq!(v1, "E=691 R=1 C=ABABABABABABABAB V=2");
+        let v2 = failure_message(AuthMethod::MsChapV2, 647, false, &[1; 16]);
+        assert_eq!(
+            v2,
+            "E=647 R=0 C=01010101010101010101010101010101 V=3 M=Account disabled"
+        );
+        for code in [646, 647, 648, 649, 691] {
+            let message = failure_message(AuthMethod::MsChapV2, code, false, &[0; 16]);
+            assert_eq!(failure_code(message.as_bytes()), Some(code));
+            assert!(failure_text(code).is_some());
+        }
+        for odd in [&b""[..], b"E=", b"E=x", b"E=99999999", b"Access denied"] {
+            assert_eq!(failure_code(odd), None);
+        }
     }
 
     #[test]

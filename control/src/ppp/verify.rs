@@ -1,5 +1,6 @@
 //! Checks a [`Proof`] against a password that is known, as the local user database does.
 
+use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
 use super::mschap::{self, End};
@@ -18,8 +19,15 @@ impl Proof {
                 let right: bool = proof.as_slice().ct_eq(password.as_bytes()).into();
                 right.then(|| (GREETING.to_owned(), None))
             }
-            // Not offered, so never sent: see `AuthMethod::is_built`.
-            Self::Chap { .. } => None,
+            Self::Chap {
+                identifier,
+                challenge,
+                response,
+            } => {
+                let expected = chap_response(*identifier, password, challenge);
+                let right: bool = expected.ct_eq(response).into();
+                right.then(|| (GREETING.to_owned(), None))
+            }
             Self::MsChapV1 {
                 challenge,
                 nt_response,
@@ -53,16 +61,17 @@ impl Proof {
     }
 }
 
-impl AuthMethod {
-    /// Whether this program has the method; one that it has not is neither asked for nor allowed.
-    #[must_use]
-    pub const fn is_built(self) -> bool {
-        match self {
-            Self::Pap | Self::MsChapV1 | Self::MsChapV2 => true,
-            Self::Chap => false,
-        }
-    }
+/// RFC 1994 §4.1: what proves the password to whoever sent the challenge.
+pub(super) fn chap_response(identifier: u8, password: &str, challenge: &[u8]) -> [u8; 16] {
+    Md5::new()
+        .chain_update([identifier])
+        .chain_update(password)
+        .chain_update(challenge)
+        .finalize()
+        .into()
+}
 
+impl AuthMethod {
     /// Whether MPPE keys come out of it.
     #[must_use]
     pub const fn has_keys(self) -> bool {

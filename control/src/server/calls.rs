@@ -77,7 +77,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
 
     pub(super) fn on_call_requested(&mut self, now: Instant, id: ConnId, peer_call_id: PeerCallId) {
         let is_greedy = |conn: &Conn| conn.is_stranger && conn.sessions >= MAX_STRANGER_CALLS;
-        let drawn = if self.conns.get(&id).is_some_and(is_greedy) {
+        let drawn = if self.conns.get(&id).is_some_and(is_greedy) || self.is_full() {
             Err(GeneralError::NoResource)
         } else {
             self.draw_ids(now)
@@ -106,14 +106,30 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 methods: server.authentication.clone(),
             },
             max_mru: server.max_mru,
+            mrru: server.mrru,
+            // This comes with the user too.
+            ipv6: ppp::UseIpv6::Yes,
             // The policy comes with the user.
             encryption: ppp::Encryption::Yes,
             keepalive: server.keepalive_timeout,
+            rechallenge: None,
         };
         let call = (call_id, peer_call_id, Side::Server, server.max_mtu);
         self.open_session(now, id, session, call, link);
         // The datapath must know the call before the caller does.
         self.pump_session(now, session);
+    }
+
+    /// Whether as many clients are connected as `max-sessions` allows, those included that are not
+    /// logged in yet.
+    fn is_full(&self) -> bool {
+        let most = self.config.server.max_sessions;
+        let clients = || {
+            self.sessions
+                .values()
+                .filter(|entry| entry.client.is_none())
+        };
+        most.is_some_and(|most| clients().count() >= most as usize)
     }
 
     /// A call id and a session number, or why there are none.
@@ -174,8 +190,11 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 allow: config.allow.clone(),
             },
             max_mru: config.max_mru,
+            mrru: config.mrru,
+            ipv6: self.config.client_ipv6(config),
             encryption: self.config.client_encryption(config),
             keepalive: config.keepalive_timeout,
+            rechallenge: None,
         };
         let side = Side::Client(config.name.clone());
         let call = (call_id, peer, side, config.max_mtu);

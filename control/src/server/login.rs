@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::aaa::pool::{self, Owner, Pools};
 use crate::model::{AddressSource, Config, Resolved, Secret};
-use crate::ppp::{MppeKeys, Network, Proof};
+use crate::ppp::{MppeKeys, Network, Proof, Refusal};
 
 /// A user that proved to be one.
 #[derive(Debug)]
@@ -22,19 +22,30 @@ pub(super) struct Known {
 /// Checks a proof against the secrets.
 ///
 /// The name counts as it came; if nobody is called so, without the `DOMAIN\` that a client may put
-/// in front of it. A name that does not exist takes as long as a wrong password.
-pub(super) fn check(config: &Config, user: &str, caller: Ipv4Addr, proof: &Proof) -> Option<Known> {
+/// in front of it. A name that does not exist takes as long as a wrong password, and gets the same
+/// answer.
+///
+/// # Errors
+/// Why the user is not let in.
+pub(super) fn check(
+    config: &Config,
+    user: &str,
+    caller: Ipv4Addr,
+    proof: &Proof,
+) -> Result<Known, Refusal> {
     let short = user.rsplit_once('\\').map(|(_, user)| user);
-    let secret = config
-        .secret(user)
-        .or_else(|| config.secret(short?))
-        .filter(|secret| may_call_from(secret, caller));
-    let Some(secret) = secret else {
-        let _ = proof.check(user, "");
-        return None;
+    let secret = config.secret(user).or_else(|| config.secret(short?));
+    let password = secret.map_or("", |secret| &secret.password);
+    let (Some((message, keys)), Some(secret)) = (proof.check(user, password), secret) else {
+        return Err(Refusal::WrongLogin);
     };
-    let (message, keys) = proof.check(user, &secret.password)?;
-    Some(Known {
+    if secret.disabled {
+        return Err(Refusal::Disabled);
+    }
+    if !may_call_from(secret, caller) {
+        return Err(Refusal::NoPermission);
+    }
+    Ok(Known {
         name: secret.name.clone(),
         resolved: config.resolve(secret),
         message,

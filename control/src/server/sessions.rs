@@ -48,11 +48,21 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return;
         };
         let caller = entry.session.tunnel().peer;
-        self.give_back(id);
-        let Some(known) = login::check(&self.config, user, caller, proof) else {
-            let verdict = ppp::Verdict::Reject { code: BAD_LOGIN };
-            self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
-            return;
+        let known = match entry.session.stage() {
+            Stage::Authenticated | Stage::Connected => {
+                return self.authenticate_again(now, id, user, proof);
+            }
+            Stage::Establishing | Stage::Removing | Stage::Gone => {
+                self.give_back(id);
+                login::check(&self.config, user, caller, proof)
+            }
+        };
+        let known = match known {
+            Ok(known) => known,
+            Err(refusal) => {
+                let verdict = ppp::Verdict::Reject { refusal };
+                return self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
+            }
         };
         self.replace_sessions(now, &known);
         let (user_name, mut leases) = (&known.name, Vec::new());
@@ -68,10 +78,34 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             message: known.message,
             keys: known.keys,
             encryption: known.resolved.encryption,
+            ipv6: known.resolved.ipv6,
             network: network.ok(),
         };
         let verdict = ppp::Verdict::Accept(Box::new(accept));
         self.with_session(id, |one| one.handle_verdict(now, user, &name, verdict));
+    }
+
+    /// A user who is in proves again who that is; it keeps what it has.
+    fn authenticate_again(&mut self, now: Instant, id: SessionId, user: &str, proof: &ppp::Proof) {
+        let Some(entry) = self.sessions.get(&id) else {
+            return;
+        };
+        let caller = entry.session.tunnel().peer;
+        let same = entry.session.user() == user;
+        let verdict = match login::check(&self.config, user, caller, proof) {
+            Ok(known) if same => ppp::Verdict::Accept(Box::new(ppp::Accept {
+                message: known.message,
+                keys: known.keys,
+                encryption: known.resolved.encryption,
+                ipv6: known.resolved.ipv6,
+                network: None,
+            })),
+            Ok(_) => ppp::Verdict::Reject {
+                refusal: ppp::Refusal::WrongLogin,
+            },
+            Err(refusal) => ppp::Verdict::Reject { refusal },
+        };
+        self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
     }
 
     /// Ends the sessions that a new one of the same user takes the place of: all of them with
@@ -166,6 +200,3 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
     }
 }
-
-/// RFC 2759 §6, `ERROR_AUTHENTICATION_FAILURE`.
-const BAD_LOGIN: u16 = 691;

@@ -108,6 +108,7 @@ fn a_dial_that_fails_says_why_once() {
     assert_eq!(
         log[2..],
         [
+            "pptp,ppp,error out1: the server refused: Authentication failed (691)",
             "pptp,ppp,info out1: terminating... - failed to authenticate ourselves to peer",
             "pptp,ppp,info out1: disconnected",
         ]

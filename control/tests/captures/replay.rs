@@ -10,7 +10,8 @@ use std::time::Instant;
 use greyhound_control::cause::Cause;
 use greyhound_control::entropy::Entropy;
 use greyhound_control::ppp::{
-    Accept, AuthMethod, Command, Config, Encryption, Link, Network, Proof, Role, Verdict, protocol,
+    Accept, AuthMethod, Command, Config, Encryption, Link, Network, Proof, Refusal, Role, UseIpv6,
+    Verdict, protocol,
 };
 use greyhound_datapath::ids::{CallId, PeerCallId};
 use greyhound_datapath::ipc::Tunnel;
@@ -95,10 +96,7 @@ impl End {
         if let Some([_, id, _, _, size, challenge @ ..]) =
             find(&said, protocol::CHAP, code::CHALLENGE)
         {
-            // MS-CHAPv1 leaves half of the 16 bytes unused.
-            let mut value = challenge[..usize::from(*size)].to_vec();
-            value.resize(16, 0);
-            random.extend(value);
+            random.extend(&challenge[..usize::from(*size)]);
             random.push(*id);
         }
         let role = Role::Server {
@@ -143,7 +141,10 @@ impl End {
         let config = Config {
             role,
             max_mru: 1400,
+            mrru: None,
+            rechallenge: None,
             encryption: Encryption::Yes,
+            ipv6: UseIpv6::No,
             keepalive: None,
         };
         let mut end = Self {
@@ -271,6 +272,7 @@ impl End {
                 Command::Down(cause) => self.down = Some(cause),
                 Command::Authenticated { user } => assert_eq!(user, USER),
                 Command::Sample | Command::MissedEcho => panic!("there is no keepalive"),
+                Command::Refused { .. } => {}
                 Command::ResetMppe => self.session.reset_mppe(),
             }
         }
@@ -330,6 +332,7 @@ fn verdict(user: &str, proof: &Proof) -> Verdict {
             message,
             keys,
             encryption: Encryption::Yes,
+            ipv6: UseIpv6::No,
             network: Some(Network {
                 ours: SERVER_INNER,
                 peer: CLIENT_INNER,
@@ -337,7 +340,9 @@ fn verdict(user: &str, proof: &Proof) -> Verdict {
                 wins: [None; 2],
             }),
         })),
-        None => Verdict::Reject { code: 691 },
+        None => Verdict::Reject {
+            refusal: Refusal::WrongLogin,
+        },
     }
 }
 

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::{AddressSource, DEMO, Service};
+use super::super::{AddressSource, DEMO, PptpServer, Service};
 use super::*;
-use crate::ppp::{AuthMethod, Encryption};
+use crate::ppp::{AuthMethod, Encryption, UseIpv6};
 
 #[test]
 fn a_compact_export_is_a_configuration() {
@@ -63,7 +63,7 @@ fn a_compact_export_is_a_configuration() {
     assert!(!client.disabled);
     assert_eq!(config.secrets[0].service, Service::Pptp);
     assert_eq!(config.secrets[1].comment, "on été");
-    assert_eq!(config.secret("user3"), None);
+    assert!(config.secret("user3").unwrap().disabled);
 }
 
 #[test]
@@ -275,6 +275,40 @@ fn columns_count_characters_not_bytes() {
 }
 
 #[test]
+fn multilink_ipv6_and_limits_are_read() {
+    let (config, warnings) = Config::parse(
+        "/interface pptp-server server set mrru=1600 max-sessions=100 authentication=chap\n\
+         /interface pptp-client add connect-to=a user=u mrru=1500\n\
+         /ppp profile add name=p use-ipv6=required\n\
+         /ppp profile add name=q use-ipv6=no\n\
+         /ppp profile add name=r",
+    )
+    .unwrap();
+    assert_eq!(warnings, []);
+    let PptpServer {
+        mrru, max_sessions, ..
+    } = config.server;
+    assert_eq!((mrru, max_sessions), (Some(1600), Some(100)));
+    assert_eq!(config.clients[0].mrru, Some(1500));
+    let policies: Vec<_> = ["p", "q", "r"]
+        .map(|name| config.profile(name).unwrap().use_ipv6)
+        .into();
+    let expected = [UseIpv6::Required, UseIpv6::No, UseIpv6::Yes].map(Some);
+    assert_eq!(policies, expected);
+    for (text, expected) in [
+        ("mrru=511", "value of mrru out of range (512..65535)"),
+        ("mrru=65536", "value of mrru out of range (512..65535)"),
+        (
+            "max-sessions=4294967296",
+            "value of max-sessions out of range (0..4294967295)",
+        ),
+    ] {
+        let all = errors(&format!("/interface pptp-server server set {text}"));
+        assert!(all[0].starts_with(expected), "{}", all[0]);
+    }
+}
+
+#[test]
 fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
     for (text, expected) in [
         (
@@ -284,10 +318,6 @@ fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
         (
             "/ppp profile add name=p idle-timeout=5m",
             "idle-timeout is not supported yet",
-        ),
-        (
-            "/ppp profile add name=p use-ipv6=required",
-            "use-ipv6=required is not supported yet",
         ),
         ("/ppp profile add name=p use-upnp=maybe", "syntax error"),
         (
@@ -305,10 +335,6 @@ fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
         (
             "/interface pptp-client add connect-to=a user=u add-default-route=yes",
             "add-default-route=yes is not supported yet",
-        ),
-        (
-            "/interface pptp-server server set mrru=1600",
-            "mrru is not supported yet",
         ),
         (
             "/interface pptp-server add user=u",
@@ -351,8 +377,7 @@ fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
 fn what_has_no_effect_is_accepted_with_a_warning() {
     let (_, warnings) = Config::parse(
         "/ppp profile add name=p use-compression=yes parent-queue=q change-tcp-mss=yes\n\
-         /ppp secret add name=u service=l2tp caller-id=00:11\n\
-         /interface pptp-server server set authentication=chap,mschap2",
+         /ppp secret add name=u service=l2tp caller-id=00:11",
     )
     .unwrap();
 
@@ -365,8 +390,6 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
             "change-tcp-mss=yes has no effect (line 1 column 75)",
             "service: this service is not offered: nobody logs in (line 2 column 32)",
             "caller-id: not an IPv4 address: no PPTP client matches it (line 2 column 47)",
-            "authentication: chap is not supported yet: only the other methods are used \
-             (line 3 column 50)",
         ]
     );
 }

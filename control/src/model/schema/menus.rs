@@ -1,9 +1,9 @@
 //! The tables of the schema: every property of every menu.
 
 use super::super::value::{
-    Address, AddressOrPool, CallerId, EncryptionPolicy, Filled, Host, InterfaceName, Keepalive,
-    Methods, Notation, PacketSize, Password, PoolName, ProfileName, Ranges, ServiceName, Style,
-    Text, TriState, TwoAddresses, YesNo,
+    Address, AddressOrPool, CallerId, EncryptionPolicy, Filled, Host, InterfaceName, Ipv6Policy,
+    Keepalive, Limit, Methods, Mrru, Notation, PacketSize, Password, PoolName, ProfileName, Ranges,
+    ServiceName, Style, Text, TriState, TwoAddresses, YesNo,
 };
 use super::super::{Config, Pool, PptpClient, PptpServer, Profile, Secret};
 use super::{Accepted, Effect, Item, Menu, Property, Row, Single, Treatment};
@@ -62,12 +62,10 @@ impl Item for PptpServer {
                 max_mru: PacketSize,
                 "the largest packet that clients are asked to send, in bytes"
             ),
-            inert(
+            kept!(
                 "mrru",
-                "disabled",
-                DISABLED,
-                Treatment::NotYet,
-                "the largest packet that multilink fragments carry",
+                mrru: Mrru,
+                "the largest packet that may come in multilink fragments, in bytes"
             ),
             kept!(
                 "authentication",
@@ -84,12 +82,10 @@ impl Item for PptpServer {
                 default_profile: ProfileName,
                 "what holds where a user's profile says nothing"
             ),
-            inert(
+            kept!(
                 "max-sessions",
-                "unlimited",
-                UNLIMITED,
-                Treatment::NotYet,
-                "how many clients may be connected at once",
+                max_sessions: Limit,
+                "how many clients may be connected at once"
             ),
             words(
                 "one-session-per-host",
@@ -118,12 +114,10 @@ impl Item for PptpClient {
                 max_mru: PacketSize,
                 "the largest packet that the server is asked to send, in bytes"
             ),
-            inert(
+            kept!(
                 "mrru",
-                "disabled",
-                DISABLED,
-                Treatment::NotYet,
-                "the largest packet that multilink fragments carry",
+                mrru: Mrru,
+                "the largest packet that may come in multilink fragments, in bytes"
             ),
             kept!(
                 "connect-to",
@@ -222,18 +216,7 @@ impl Item for Profile {
                 NEVER_DONE,
                 "compress with MPPC",
             ),
-            words(
-                "use-ipv6",
-                "yes",
-                &[
-                    ("default", Treatment::Fine),
-                    ("no", Treatment::Fine),
-                    // The product's own default: a peer that does not want it stays connected.
-                    ("yes", Treatment::Fine),
-                    ("required", Treatment::NotYet),
-                ],
-                "IPv6 inside the tunnel",
-            ),
+            kept!("use-ipv6", use_ipv6: Ipv6Policy, "IPv6 inside the tunnel"),
             words(
                 "use-mpls",
                 "default",
@@ -570,7 +553,6 @@ const fn inert<T>(
 const NO_ONLY: &[(&str, Treatment)] = &[("no", Treatment::Fine), ("yes", Treatment::NotYet)];
 const UNSET: &[(&str, Treatment)] = &[("", Treatment::Fine), ("none", Treatment::Fine)];
 const DEFAULT: &[(&str, Treatment)] = &[("", Treatment::Fine), ("default", Treatment::Fine)];
-const DISABLED: &[(&str, Treatment)] = &[("disabled", Treatment::Fine)];
 const UNLIMITED: &[(&str, Treatment)] = &[
     ("0", Treatment::Fine),
     ("", Treatment::Fine),

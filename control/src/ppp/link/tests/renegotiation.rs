@@ -62,7 +62,8 @@ fn a_verdict_that_came_too_late_is_not_taken_for_another_s() {
         panic!("the second response was not passed on");
     };
     link.handle_verdict(now, verdict(&user, &proof, Encryption::Yes));
-    assert_eq!(link.cause, Some(Cause::AuthenticationFailed));
+    let failure = sent_on(&drain(&mut link), protocol::CHAP).remove(0);
+    assert_eq!(failure[0], 4);
 }
 
 #[test]
