@@ -1,9 +1,9 @@
 //! CCP with the one algorithm MPPE (RFC 1962, RFC 3078 §2).
 //!
 //! The option in a Configure-Request says how its sender wants to *receive* (RFC 1962 §2): ours,
-//! once acknowledged, is for our rx keys, and the peer's for our tx keys. We offer 128 bit,
-//! stateless, and let a peer that insists bring it down to 56 or 40 bit, or to stateful mode, in
-//! which a lost frame costs a round trip. Other compressors are rejected.
+//! once acknowledged, is for our rx keys, and the peer's for our tx keys. We ask for 128 bit,
+//! stateless, and follow a peer that has less; a peer gets the strongest it offers, and stateful
+//! mode, in which a lost frame costs a round trip, if it insists. Other compressors are rejected.
 
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 
@@ -34,6 +34,10 @@ struct Mode {
 impl Mode {
     const BEST: Self = Self {
         strength: Strength::Bits128,
+        stateless: true,
+    };
+    const WEAKEST: Self = Self {
+        strength: Strength::Bits40,
         stateless: true,
     };
 
@@ -132,8 +136,12 @@ impl Protocol for Ccp {
     }
 
     fn rejected(&mut self, option: &ConfigOption) {
+        // Interop: a pppd that has only 40 bit rejects our wish instead of saying so.
         if option.kind == MPPE {
-            self.rx = None;
+            self.rx = match self.rx.map(|mode| mode.strength) {
+                Some(Strength::Bits128) => Some(Mode::WEAKEST),
+                Some(Strength::Bits56 | Strength::Bits40) | None => None,
+            };
         }
     }
 
@@ -141,18 +149,17 @@ impl Protocol for Ccp {
         let (MPPE, Some(bits)) = (option.kind, option.u32()) else {
             return Judgement::Reject;
         };
-        // A peer that asks for less even after it was told our wish has no better.
-        let agreed = match Mode::best_of(bits) {
-            Some(mode) if bits != mode.bits() => false,
-            Some(mode) => mode == Mode::BEST || self.naks_sent >= PATIENCE,
-            None => false,
-        };
-        if agreed {
-            Judgement::Ack
-        } else {
-            self.naks_sent = self.naks_sent.saturating_add(1);
-            Judgement::Nak(Mode::BEST.option().data)
+        // Interop: pppd ends the link if it is told a strength that it did not offer.
+        let best = Mode::best_of(bits).unwrap_or(Mode::BEST);
+        if bits == best.bits() && (best.stateless || self.naks_sent >= PATIENCE) {
+            return Judgement::Ack;
         }
+        self.naks_sent = self.naks_sent.saturating_add(1);
+        let stateless = Mode {
+            stateless: true,
+            ..best
+        };
+        Judgement::Nak(stateless.option().data)
     }
 
     fn missing(&self, options: &[ConfigOption]) -> Vec<ConfigOption> {
@@ -191,7 +198,7 @@ const fn strength_bit(strength: Strength) -> u32 {
 const MPPE: u8 = 18;
 /// RFC 3078 §2.1: the H bit.
 const STATELESS: u32 = 0x0100_0000;
-/// How often a peer is told our wish before it gets its own.
+/// How often a peer that asks for stateful mode is told to use stateless before it gets its wish.
 const PATIENCE: u8 = 2;
 /// RFC 1962 §3.
 pub(super) const RESET_REQUEST: u8 = 14;
@@ -245,18 +252,18 @@ mod tests {
     }
 
     #[test]
-    fn every_other_wish_gets_ours_back() {
+    fn a_peer_that_offers_several_or_none_is_told_the_strongest() {
         let windows = 0x0100_00e1;
         for bits in [0, 0x40, 0x0100_0000, 0x0100_0041, 0x0100_0060, windows] {
             assert_eq!(judge(&mut ccp(), bits), our_wish(), "{bits:#x}");
         }
+        let weaker = Judgement::Nak(vec![0x01, 0, 0, 0x80]);
+        assert_eq!(judge(&mut ccp(), 0x0100_00a0), weaker);
     }
 
     #[test]
-    fn a_peer_that_has_only_40_bit_gets_it_after_it_heard_our_wish() {
+    fn a_peer_that_has_only_40_bit_gets_it_at_once() {
         let mut ccp = ccp();
-        assert_eq!(judge(&mut ccp, 0x0100_0020), our_wish());
-        assert_eq!(judge(&mut ccp, 0x0100_0020), our_wish());
         assert_eq!(judge(&mut ccp, 0x0100_0020), Judgement::Ack);
         ccp.accepted(&[ConfigOption::new(MPPE, [1, 0, 0, 0x20])]);
         assert_eq!(ccp.tx().unwrap().start_key, StartKey([4; 16]));
@@ -271,8 +278,9 @@ mod tests {
         ] {
             let option = ConfigOption::new(MPPE, u32::to_be_bytes(bits));
             let mut ccp = ccp();
-            assert_eq!(judge(&mut ccp, bits), our_wish());
-            assert_eq!(judge(&mut ccp, bits), our_wish());
+            let stateless = Judgement::Nak((bits | STATELESS).to_be_bytes().into());
+            assert_eq!(judge(&mut ccp, bits), stateless);
+            assert_eq!(judge(&mut ccp, bits), stateless);
             assert_eq!(judge(&mut ccp, bits), Judgement::Ack);
             ccp.accepted(std::slice::from_ref(&option));
             let tx = ccp.tx().unwrap();
@@ -308,9 +316,12 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_wish_leaves_nothing_to_decrypt() {
+    fn a_rejected_wish_is_lowered_once_and_then_nothing_is_decrypted() {
         let mut ccp = ccp();
         ccp.rejected(&ConfigOption::new(MPPE, [1, 0, 0, 0x40]));
+        let weaker = ConfigOption::new(MPPE, [1, 0, 0, 0x20]);
+        assert_eq!(ccp.request(), std::slice::from_ref(&weaker));
+        ccp.rejected(&weaker);
         assert_eq!(ccp.rx(), None);
         assert!(ccp.request().is_empty());
     }

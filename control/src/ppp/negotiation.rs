@@ -672,12 +672,16 @@ mod tests {
     #[test]
     fn a_new_negotiation_begins_with_the_first_wish() {
         let mut bench = Bench::started();
-        assert_eq!(bench.hear(4, 1, &MPPE), [send(1, 2, &[])]);
-        assert_eq!(bench.hear(2, 2, &[]), []);
+        assert_eq!(bench.hear(4, 1, &MPPE), [send(1, 2, &[0x12, 6, 1, 0, 0, 0x20])]);
+        assert_eq!(
+            bench.hear(4, 2, &[0x12, 6, 1, 0, 0, 0x20]),
+            [send(1, 3, &[])]
+        );
+        assert_eq!(bench.hear(2, 3, &[]), []);
         assert_eq!(bench.hear(1, 9, &MPPE), [send(2, 9, &MPPE), Output::Up]);
         assert_eq!(
             bench.hear(1, 10, &MPPE),
-            [Output::Down, send(1, 3, &MPPE), send(2, 10, &MPPE)]
+            [Output::Down, send(1, 4, &MPPE), send(2, 10, &MPPE)]
         );
     }
 
