@@ -37,5 +37,9 @@ write_ip_up() {
 #!/bin/bash
 echo "$1 $4 $5" >/job/link.new && mv /job/link.new /job/link
 SCRIPT
-    chmod +x /etc/ppp/ip-up
+    cat >/etc/ppp/ipv6-up <<'SCRIPT'
+#!/bin/bash
+echo "$1 $4 $5" >/job/link6.new && mv /job/link6.new /job/link6
+SCRIPT
+    chmod +x /etc/ppp/ip-up /etc/ppp/ipv6-up
 }

@@ -45,6 +45,15 @@ pub enum Role {
         /// Files of the job folder, `/job` in the guest.
         files: Vec<(String, Vec<u8>)>,
     },
+    /// pppd as a client that dials again and again, each time in another way.
+    Cases {
+        /// The server's address.
+        server: Ipv4Addr,
+        /// In their order.
+        cases: Vec<Case>,
+        /// Files of the job folder, `/job` in the guest.
+        files: Vec<(String, Vec<u8>)>,
+    },
     /// pptpd with MS-CHAPv2 and MPPE-128 required.
     Server {
         /// The login that it accepts.
@@ -56,6 +65,25 @@ pub enum Role {
         /// The client's address inside the tunnel.
         peer: Ipv4Addr,
     },
+}
+
+/// One of the ways in which a guest dials.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// A word, different from that of the others.
+    pub name: String,
+    /// What carries its packets.
+    pub data_path: DataPath,
+    /// Login.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Options of pppd.
+    pub options: Vec<String>,
+    /// Bash that runs before it dials.
+    pub before: String,
+    /// Bash that runs when the link is up, with `$peer` the server's address inside the tunnel.
+    pub traffic: String,
 }
 
 /// A running guest; killed when dropped.
@@ -111,15 +139,11 @@ impl Guest {
     /// A program that it needs is missing, or the LAN has no room for it.
     pub fn boot(lan: &Lan, address: &str, role: &Role) -> Result<Self> {
         let job = Scratch::new("guest")?;
-        for script in ["init.sh", "common.sh", "client.sh", "server.sh"] {
+        for script in ["init.sh", "common.sh", "client.sh", "cases.sh", "server.sh"] {
             fs::copy(sources().join(script), job.file(script))?;
         }
-        if let Role::Client {
-            data_path: DataPath::Kernel,
-            ..
-        } = role
-        {
-            build_plugin(&job.file("pptp-call.so"))?;
+        for plugin in ["pptp-call", "mppe-stateful"] {
+            build_plugin(plugin, &job)?;
         }
         role.write(&job)?;
 
@@ -166,6 +190,41 @@ impl Guest {
             (Some(ours), Some(peer)) => Ok(Link { after, ours, peer }),
             _ => bail!("the guest wrote {link:?}"),
         }
+    }
+
+    /// Waits for a file in the guest's job folder, and returns its content.
+    ///
+    /// # Errors
+    /// It does not appear within `patience`, or the guest halted without it.
+    pub fn wait_for(&mut self, name: &str, patience: Duration) -> Result<String> {
+        self.wait_for_file(name, patience)
+    }
+
+    /// Waits for the first of two files in the guest's job folder; true if it is the first named.
+    ///
+    /// # Errors
+    /// Neither appears within `patience`.
+    pub fn wait_for_either(&mut self, one: &str, other: &str, patience: Duration) -> Result<bool> {
+        let what = format!("the guest's {one} or {other}");
+        let found = wait_for(&what, patience, || {
+            let exists = |name| self.job.file(name).exists();
+            (exists(one) || exists(other)).then(|| exists(one))
+        });
+        found.with_context(|| self.story())
+    }
+
+    /// A file of the guest's job folder, as far as it is written; empty if it is not there.
+    #[must_use]
+    pub fn read(&self, name: &str) -> String {
+        read_lossy(&self.job.file(name))
+    }
+
+    /// Makes a file in the guest's job folder appear.
+    ///
+    /// # Errors
+    /// The folder is gone.
+    pub fn tell(&self, name: &str) -> Result<()> {
+        Ok(fs::write(self.job.file(name), "")?)
     }
 
     /// Waits until a server listens on TCP 1723.
@@ -242,6 +301,7 @@ impl Role {
     fn script(&self) -> &'static str {
         match self {
             Self::Client { .. } => "client.sh",
+            Self::Cases { .. } => "cases.sh",
             Self::Server { .. } => "server.sh",
         }
     }
@@ -260,16 +320,26 @@ impl Role {
                 for (name, content) in files {
                     fs::write(job.file(name), content)?;
                 }
-                let data_path = match data_path {
-                    DataPath::PptpLinux => "pptp-linux",
-                    DataPath::Kernel => "kernel",
-                };
                 vec![
-                    ("data_path", data_path.to_owned()),
+                    ("data_path", data_path.name().to_owned()),
                     ("server", server.to_string()),
                     ("user", user.clone()),
                     ("password", password.clone()),
                 ]
+            }
+            Self::Cases {
+                server,
+                cases,
+                files,
+            } => {
+                for (name, content) in files {
+                    fs::write(job.file(name), content)?;
+                }
+                for case in cases {
+                    fs::write(job.file(&format!("{}.case", case.name)), case.script()?)?;
+                }
+                let names: Vec<_> = cases.iter().map(|case| case.name.as_str()).collect();
+                vec![("server", server.to_string()), ("cases", names.join(" "))]
             }
             Self::Server {
                 user,
@@ -292,20 +362,49 @@ impl Role {
     }
 }
 
-/// Compiles the pppd plugin, unless one newer than its source is there, and copies it.
-fn build_plugin(to: &Path) -> Result<()> {
+impl Case {
+    /// The settings of this case, in bash.
+    fn script(&self) -> Result<String> {
+        let mut script = String::new();
+        let mut set = |name: &str, value: &str| {
+            ensure!(!value.contains('\''), "{name} must not hold a quote");
+            writeln!(script, "{name}='{value}'")?;
+            Ok(())
+        };
+        set("data_path", self.data_path.name())?;
+        set("user", &self.user)?;
+        set("password", &self.password)?;
+        set("before", &self.before)?;
+        set("traffic", &self.traffic)?;
+        writeln!(script, "options=({})", self.options.join(" "))?;
+        Ok(script)
+    }
+}
+
+impl DataPath {
+    /// What the guest's scripts call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PptpLinux => "pptp-linux",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// Compiles a pppd plugin, unless one newer than its source is there, and copies it.
+fn build_plugin(name: &str, job: &Scratch) -> Result<()> {
     let folder = crate::process::programs()?.join("../guests");
     fs::create_dir_all(&folder)?;
-    let plugin = folder.join("pptp-call.so");
+    let file = format!("{name}.so");
+    let (source, plugin) = (sources().join(format!("{name}.c")), folder.join(&file));
     let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    if modified(&plugin) < modified(&sources().join("pptp-call.c")) {
+    if modified(&plugin) < modified(&source) {
         let build = sources().join("build.sh");
-        run(
-            "bash",
-            &[&build.to_string_lossy(), &plugin.to_string_lossy()],
-        )?;
+        let words = [&build, &source, &plugin].map(|path| path.to_string_lossy());
+        run("bash", &words.each_ref().map(|word| &**word))?;
     }
-    fs::copy(&plugin, to).context("copy the pppd plugin")?;
+    fs::copy(&plugin, job.file(&file)).context("copy the pppd plugin")?;
     Ok(())
 }
 

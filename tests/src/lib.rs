@@ -14,6 +14,7 @@ pub mod datapath;
 pub mod demo;
 pub mod exchange;
 pub mod guest;
+pub mod interop;
 pub mod machine;
 pub mod namespace;
 pub mod ping;

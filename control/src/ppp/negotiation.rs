@@ -672,7 +672,10 @@ mod tests {
     #[test]
     fn a_new_negotiation_begins_with_the_first_wish() {
         let mut bench = Bench::started();
-        assert_eq!(bench.hear(4, 1, &MPPE), [send(1, 2, &[0x12, 6, 1, 0, 0, 0x20])]);
+        assert_eq!(
+            bench.hear(4, 1, &MPPE),
+            [send(1, 2, &[0x12, 6, 1, 0, 0, 0x20])]
+        );
         assert_eq!(
             bench.hear(4, 2, &[0x12, 6, 1, 0, 0, 0x20]),
             [send(1, 3, &[])]
