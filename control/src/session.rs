@@ -466,7 +466,7 @@ impl Session {
                 self.request(Request::Read { session });
             }
             ppp::Command::MissedEcho => {
-                self.log(line::debug(format!("{}: LCP missed echo reply", self.name)));
+                self.log(line::info(format!("{}: LCP missed echo reply", self.name)));
             }
             ppp::Command::Down(cause) => self.on_down(cause),
         }

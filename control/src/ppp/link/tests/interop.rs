@@ -45,7 +45,8 @@ fn our_client_says_to_pptpd_what_pppd_said() {
 
     link.handle_frame(now, protocol::CHAP, &packet(3, 0xd0, SUCCESS));
     link.handle_frame(now, protocol::CCP, &packet(1, 1, &hex("120601000040")));
-    link.handle_frame(now, protocol::CCP, &packet(2, 1, &hex("120601000040")));
+    link.handle_frame(now, protocol::CCP, &packet(3, 1, &hex("120601000040")));
+    link.handle_frame(now, protocol::CCP, &packet(2, 2, &hex("120601000040")));
     link.handle_frame(now, protocol::IPCP, &packet(1, 1, &hex("03060a4d0101")));
     link.handle_frame(
         now,
