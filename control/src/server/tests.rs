@@ -462,7 +462,7 @@ fn a_peer_that_falls_silent_is_noticed_by_the_counters() {
         "{took:?}"
     );
     let log = world.server.take_log();
-    let missed = "pptp,ppp,debug <pptp-ann>: LCP missed echo reply";
+    let missed = "pptp,ppp,info <pptp-ann>: LCP missed echo reply";
     assert_eq!(log.iter().filter(|line| *line == missed).count(), 5);
     assert!(
         log.iter()
@@ -529,9 +529,12 @@ fn connections_without_a_session_are_limited_and_their_end_makes_room() {
     server.engine.drain();
     server.receive(now(), turned_away, start_request());
     let commands = server.engine.drain();
-    let reply = commands.iter().find_map(|command| match command {
-        Command::Send { bytes, .. } => Repr::parse(bytes).ok(),
-        _ => None,
+    let reply = commands.iter().find_map(|command| {
+        if let Command::Send { bytes, .. } = command {
+            Repr::parse(bytes).ok()
+        } else {
+            None
+        }
     });
     let Some(Repr::StartControlConnectionReply(reply)) = reply else {
         panic!("{commands:?}");
@@ -931,7 +934,7 @@ impl Host {
                 datapath.links.insert(session, link);
                 vec![]
             }
-            Request::SetMppe { .. } | Request::ResetMppe { .. } => vec![],
+            Request::SetMppe { .. } | Request::ResetMppe { .. } | Request::SetIpv6 { .. } => vec![],
             Request::Attach { session, interface } => {
                 if datapath.refuses_interfaces {
                     let reason = "no interface for you".to_owned();

@@ -71,6 +71,8 @@ pub enum Command {
     ResetMppe(SessionId),
     /// Move the session's packets to and from this interface.
     Attach(SessionId, Tun, InnerAddress),
+    /// Carry IPv6, or not.
+    SetIpv6(SessionId, bool),
     /// Give the interface back.
     Detach(SessionId),
     /// Send a control frame.
@@ -412,6 +414,11 @@ impl Worker {
                 }
             }
             Command::Attach(id, tun, inner) => self.attach(id, tun, inner),
+            Command::SetIpv6(id, ipv6) => {
+                if let Some(entry) = self.entry(id) {
+                    entry.session.set_ipv6(ipv6);
+                }
+            }
             Command::Detach(id) => self.detach(id),
             Command::Send(id, protocol, payload) => self.send_control(id, protocol, &payload),
             Command::Read(id) => {
