@@ -42,9 +42,9 @@ fn sixteen_calls_from_one_guest() -> Result<()> {
          pppd pty \"pptp $server --nolaunchpppd\" nodetach noauth nodefaultroute maxfail 1 \
          user \"$user\" remotename server mtu 1400 mru 1400 require-mppe-128 \
          nobsdcomp nodeflate novj novjccomp >/job/call$call.log 2>&1 & done\n\
-         all_up() { set -- /sys/class/net/ppp*; [ $# -eq 16 ]; }\n\
+         all_up() { [ $(ip -4 -o addr show | grep -c ppp) -eq 16 ]; }\n\
          wait_for 60 all_up\n\
-         pause 3\n\
+         pause 1\n\
          for call in {0..15}; do ping -q -c 5 -i 0.05 -I ppp$call $peer | grep received; done\n\
          : >/job/pinged\n\
          counted() { [ -e /job/counted ]; }\n\
@@ -61,7 +61,9 @@ fn sixteen_calls_from_one_guest() -> Result<()> {
     let mut guest = Guest::boot(&lan, "192.0.2.2/24", &role)?;
     guest.wait_for_link(Duration::from_secs(30))?;
     guest.wait_for("pinged", Duration::from_secs(100))?;
-    let sessions = server.greyhound.console()?.sessions()?;
+    let console = server.greyhound.console()?;
+    let sessions = console.sessions()?;
+    let counted = console.text(&["datapath", "print"])?;
     guest.tell("counted")?;
     let report = guest.finish(Duration::from_secs(30))?;
     server.wait_for_sessions(0, Duration::from_secs(20))?;
@@ -74,7 +76,7 @@ fn sixteen_calls_from_one_guest() -> Result<()> {
         .output
         .matches("5 packets transmitted, 5 received")
         .count();
-    ensure!(all == 16, "{all} of 16 calls\n{}", report.output);
+    ensure!(all == 16, "{all} of 16 calls\n{}\n{counted}", report.output);
     Ok(())
 }
 
