@@ -47,6 +47,8 @@ const SLEEP: Duration = Duration::from_secs(1);
 const BUSY_SLEEP: Duration = Duration::from_millis(1);
 /// Commands carried out in one go.
 const COMMANDS: usize = 64;
+/// How often they are looked for when a frame's session is not there yet.
+const MAX_CATCH_UP: usize = 64;
 /// Control frames that one session may send to the control process in [`CONTROL_PERIOD`].
 const CONTROL_FRAMES: u32 = 200;
 const CONTROL_PERIOD: Duration = Duration::from_secs(1);
@@ -377,6 +379,15 @@ impl Worker {
             self.handle_command(command);
         }
         worked
+    }
+
+    /// A session is installed before its frames are steered: what says so is among the commands.
+    fn catch_up(&mut self) {
+        for _ in 0..MAX_CATCH_UP {
+            if !self.take_commands() {
+                break;
+            }
+        }
     }
 
     fn handle_command(&mut self, command: Command) {
