@@ -19,8 +19,8 @@ use super::ipv6cp::Ipv6cp;
 use super::keepalive::{Finding, Keepalive};
 use super::lcp::{self, Authentication, Lcp};
 use super::mschap;
-use super::negotiation::{Negotiation, Output};
-use super::packet::{LEAST_MRU, Packet, code};
+use super::negotiation::{Negotiation, Output, Protocol};
+use super::packet::{HEADER_BYTES, Packet, code};
 use super::{
     Accept, AuthMethod, Command, Config, Encoding, Encryption, Network, Role, UseIpv6, Verdict,
     protocol,
@@ -599,9 +599,9 @@ impl Link {
 
     /// RFC 1661 §5.7. The peer may know the protocol; we do not, or not on this link.
     fn reject_protocol(&mut self, protocol: u16, payload: &[u8]) {
-        let cut = payload.len().min(usize::from(LEAST_MRU) - 6);
         let mut data = protocol.to_be_bytes().to_vec();
-        data.extend(&payload[..cut]);
+        data.extend(payload);
+        data.truncate(usize::from(self.lcp.protocol().room()).saturating_sub(HEADER_BYTES));
         self.lcp.send(lcp::code::PROTOCOL_REJECT, &data);
     }
 }

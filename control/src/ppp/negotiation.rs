@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::fsm::{Action, Event, State, transition};
-use super::packet::{ConfigOption, LEAST_MRU, Packet, code};
+use super::packet::{ConfigOption, HEADER_BYTES, LEAST_MRU, Packet, code};
 use crate::entropy::Entropy;
 
 /// What differs between LCP, CCP and IPCP.
@@ -42,6 +42,12 @@ pub(super) trait Protocol {
 
     /// We agreed to all the peer asks for, which is `options`.
     fn accepted(&mut self, options: &[ConfigOption]);
+
+    /// Bytes of the largest packet that may be sent. A packet that is rejected is copied into one,
+    /// and cut to fit it (RFC 1661 §5.6). What every peer takes, if nothing is known of it.
+    fn room(&self) -> u16 {
+        LEAST_MRU
+    }
 
     /// A packet with a code beyond the common seven.
     fn extension(&mut self, packet: Packet<'_>) -> Extension;
@@ -197,8 +203,8 @@ impl<P: Protocol> Negotiation<P> {
             }
             _ => match self.protocol.extension(packet) {
                 Extension::Unknown => {
-                    let cut = payload.len().min(usize::from(LEAST_MRU) - 4);
-                    let data = payload[..cut].to_vec();
+                    let mut data = packet.emit();
+                    data.truncate(usize::from(self.protocol.room()).saturating_sub(HEADER_BYTES));
                     self.run(now, entropy, Event::UnknownCode, Answer { data, ..answer });
                 }
                 Extension::Ignored => {}
@@ -210,6 +216,8 @@ impl<P: Protocol> Negotiation<P> {
                     };
                     self.run(now, entropy, Event::Echo, answer);
                 }
+                // RFC 1661 §5.7: it comes from an end that is open, or is discarded.
+                Extension::ProtocolReject(_) if self.state != State::Opened => {}
                 Extension::ProtocolReject(number) if number == P::NUMBER => {
                     self.run(now, entropy, Event::FatalReject, answer);
                 }

@@ -1,64 +1,113 @@
-//! A table of what a standard says and whether the product does it: each row a case of its own.
+//! A table of cases, each run by itself: one that fails does not keep the next from running.
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// The cases of one standard.
+/// The cases of one document.
+#[derive(Debug)]
 pub(crate) struct Suite {
-    /// The name of the file that the table can be written to, without its extension.
+    /// The name of the file that the table can be written to, without `.md`.
     file: &'static str,
+    title: &'static str,
     rows: Vec<Row>,
 }
 
+#[derive(Debug)]
 struct Row {
     section: &'static str,
-    case: &'static str,
-    passed: bool,
+    case: String,
+    /// What went wrong, if something did.
+    failure: Option<String>,
 }
 
 impl Suite {
-    pub(crate) fn new(file: &'static str) -> Self {
-        let rows = Vec::new();
-        Self { file, rows }
+    /// A suite without cases.
+    pub(crate) const fn new(file: &'static str, title: &'static str) -> Self {
+        Self {
+            file,
+            title,
+            rows: Vec::new(),
+        }
     }
 
-    /// Runs a case; it fails by a panic, and the others run all the same.
-    pub(crate) fn case(&mut self, section: &'static str, case: &'static str, run: impl FnOnce()) {
-        let passed = catch_unwind(AssertUnwindSafe(run)).is_ok();
+    /// Runs one case. It fails if it panics.
+    pub(crate) fn case(
+        &mut self,
+        section: &'static str,
+        case: impl Into<String>,
+        run: impl FnOnce(),
+    ) {
+        let failure = catch_unwind(AssertUnwindSafe(run)).err().map(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            text.unwrap_or("panicked").to_owned()
+        });
+        let case = case.into();
+        assert!(
+            self.rows
+                .iter()
+                .all(|row| (row.section, &row.case) != (section, &case)),
+            "two cases of {section} are called {case:?}"
+        );
         self.rows.push(Row {
             section,
             case,
-            passed,
+            failure,
         });
     }
 
-    /// Prints the table, writes it to `$GREYHOUND_CONFORMANCE/FILE.md` if that is set, and fails
-    /// if a case failed or there are fewer than `at_least`.
+    /// Prints the table, and writes it to `GREYHOUND_CONFORMANCE`, a directory, if that is set.
+    ///
+    /// # Panics
+    /// A case failed, or there are fewer than `at_least`.
     pub(crate) fn finish(self, at_least: usize) {
         let table = self.table();
-        {
-            println!("{table}");
-        }
+        println!("{table}");
         if let Some(folder) = std::env::var_os("GREYHOUND_CONFORMANCE") {
-            let file = Path::new(&folder).join(self.file).with_extension("md");
-            std::fs::create_dir_all(&folder).expect("the folder can be made");
-            std::fs::write(file, &table).expect("the table can be written");
+            let path = Path::new(&folder).join(format!("{}.md", self.file));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(path, &table).unwrap();
         }
-        let failed: Vec<_> = self.rows.iter().filter(|row| !row.passed).collect();
-        let names: Vec<_> = failed.iter().map(|row| (row.section, row.case)).collect();
-        assert!(names.is_empty(), "failed: {names:#?}");
+        let failures: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|row| row.failure.is_some())
+            .collect();
+        assert!(failures.is_empty(), "{failures:#?}");
         assert!(self.rows.len() >= at_least, "{} cases", self.rows.len());
     }
 
     fn table(&self) -> String {
-        let mut table = String::from("| nr | section | case | result |\n|---|---|---|---|\n");
-        for (nr, row) in (1..).zip(&self.rows) {
-            let result = if row.passed { "ok" } else { "FAILED" };
-            let Row { section, case, .. } = row;
-            // Writing to a String cannot fail.
-            let _ = writeln!(table, "| {nr} | {section} | {case} | {result} |");
+        let passed = self.rows.iter().filter(|row| row.failure.is_none()).count();
+        let deviations = self
+            .rows
+            .iter()
+            .filter(|row| row.case.starts_with("deviation"))
+            .count();
+        let mut table = format!(
+            "# {}\n\n{passed} of {} cases pass; {deviations} of them are deliberate deviations.\n\n\
+             | nr | section | case | result |\n|---:|---|---|---|\n",
+            self.title,
+            self.rows.len(),
+        );
+        for (nr, row) in self.rows.iter().enumerate() {
+            let result = match &row.failure {
+                None => "pass".to_owned(),
+                Some(failure) => format!("FAIL: {}", one_line(failure)),
+            };
+            let (section, case) = (row.section, row.case.replace('|', "\\|"));
+            writeln!(table, "| {} | {section} | {case} | {result} |", nr + 1).unwrap();
         }
         table
     }
+}
+
+/// The beginning of a message, as it fits a cell of the table.
+fn one_line(message: &str) -> String {
+    message
+        .replace(['\n', '|'], " ")
+        .chars()
+        .take(200)
+        .collect()
 }

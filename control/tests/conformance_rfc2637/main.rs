@@ -19,7 +19,7 @@ use conformance::Suite;
 
 #[test]
 fn rfc_2637() {
-    let mut suite = Suite::new("rfc2637");
+    let mut suite = Suite::new("rfc2637", "RFC 2637: PPTP");
     messages::cases(&mut suite);
     start_stop::cases(&mut suite);
     calls::cases(&mut suite);
