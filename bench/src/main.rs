@@ -28,6 +28,7 @@ mod pps;
 mod report;
 mod rows;
 mod scale;
+mod storm;
 mod tcp;
 mod throughput;
 mod timing;
@@ -54,6 +55,8 @@ enum Bench {
     Scale(scale::Options),
     /// How long an encrypted packet takes there and back through a worker.
     Latency(latency::Options),
+    /// Calls a second, what each costs, and what a session takes of memory.
+    Storm(storm::Options),
     /// Bulk TCP from client to server through the whole tunnel, in two namespaces.
     Tcp(tcp::Options),
     /// Small packets from client to server through the whole tunnel, in two namespaces.
@@ -69,6 +72,7 @@ impl Bench {
             Self::Throughput(options) => &options.common,
             Self::Scale(options) => &options.common,
             Self::Latency(options) => &options.common,
+            Self::Storm(options) => &options.common,
             Self::Tcp(options) => &options.common,
             Self::Pps(options) => &options.common,
         }
@@ -82,6 +86,7 @@ impl Bench {
             Self::Throughput(options) => throughput::run(options, rows),
             Self::Scale(options) => scale::run(options, rows),
             Self::Latency(options) => latency::run(options, rows),
+            Self::Storm(options) => storm::run(options, rows),
             Self::Tcp(options) => tcp::run(options, rows),
             Self::Pps(options) => pps::run(options, rows),
         }

@@ -45,6 +45,8 @@ pub enum Cause {
     Timeout,
     /// The peer broke the protocol of the control connection.
     ProtocolError,
+    /// There are too many already.
+    NoResource,
     /// The server refused the call.
     CallRefused,
     /// The other end could not be reached.
@@ -74,6 +76,7 @@ impl fmt::Display for Cause {
             Self::LcpFailed => "LCP not negotiated",
             Self::Timeout => "timeout",
             Self::ProtocolError => "protocol error",
+            Self::NoResource => "no resource",
             Self::CallRefused => "call refused",
             Self::ConnectFailed => "could not connect",
         })

@@ -125,6 +125,8 @@ struct Conn {
     client: Option<usize>,
     /// Counted in `half_open`.
     is_stranger: bool,
+    /// The same, of those beyond the limit.
+    is_turned_away: bool,
     /// Sessions that have not ended.
     sessions: usize,
     /// A session of it said why it ended, and so why the dial did.
@@ -232,18 +234,33 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         server
     }
 
-    /// A client connected. `None`: there are too many that have not proved who they are; close it.
+    /// A client connected. Where there are too many that have not proved who they are it is told
+    /// so; `None`: there are even too many of those, close it.
     pub fn handle_accepted(
         &mut self,
         now: Instant,
         ours: Ipv4Addr,
         peer: Ipv4Addr,
     ) -> Option<ConnId> {
-        if self.stop_by.is_some() || !self.half_open.enter(peer) {
+        if self.stop_by.is_some() {
+            return None;
+        }
+        if !self.half_open.enter(peer) {
             self.log(line::control_debug(format!(
                 "TCP connection from {peer} refused: too many without a session"
             )));
-            return None;
+            if !self.half_open.turn_away() {
+                return None;
+            }
+            let id = self.next_conn();
+            let pptp = Connection::full(now, &self.config.identity);
+            self.insert_conn(id, pptp, (ours, peer), None);
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.is_stranger = false;
+                conn.is_turned_away = true;
+            }
+            self.settle(now);
+            return Some(id);
         }
         self.log(line::control(format!(
             "TCP connection established from {peer}"

@@ -453,6 +453,13 @@ impl Session {
                 our_mru,
                 compression,
             } => self.on_network_up(network, ipv6, peer_mru, our_mru, compression),
+            ppp::Command::SetIpv6(ipv6) => {
+                if let Some(up) = &mut self.up {
+                    up.ipv6 = ipv6;
+                    let address = ipv6.map(|ipv6| ipv6.ours);
+                    self.request(Request::SetIpv6 { session, address });
+                }
+            }
             ppp::Command::NetworkDown => {
                 if self.up.take().is_some() {
                     self.request(Request::Detach { session });
@@ -466,7 +473,7 @@ impl Session {
                 self.request(Request::Read { session });
             }
             ppp::Command::MissedEcho => {
-                self.log(line::debug(format!("{}: LCP missed echo reply", self.name)));
+                self.log(line::info(format!("{}: LCP missed echo reply", self.name)));
             }
             ppp::Command::Down(cause) => self.on_down(cause),
         }

@@ -223,6 +223,13 @@ impl Session {
         self.abandon_fragments();
     }
 
+    /// Carries IPv6 on the interface that there is, or no more.
+    pub fn set_ipv6(&mut self, ipv6: bool) {
+        if let Some(interface) = &mut self.interface {
+            interface.ipv6 = ipv6;
+        }
+    }
+
     /// Phase one of receiving: looks at the outside of a frame and finds its key. `gre` is what the
     /// IP packet carries, padding included.
     ///

@@ -184,6 +184,28 @@ fn what_the_device_does_not_take_waits_and_is_not_lost() {
     assert_eq!(totals.drops, []);
 }
 
+/// A session is installed before its frames are steered, but a worker may have looked for commands
+/// just before, or have more of them than it takes at once.
+#[test]
+fn a_frame_waits_for_the_command_that_brings_its_session() {
+    let mut bench = Bench::new("behind");
+    bench.work();
+    let id = SessionId(bench.peers[0].number.into());
+    let [install, ..] = bench.peers[0].commands(id);
+    bench.commands.send(Command::Remove(id)).unwrap();
+    bench.work();
+    for _ in 0..200 {
+        bench.commands.send(Command::Read(SessionId(999))).unwrap();
+    }
+    bench.commands.send(install).unwrap();
+
+    bench.turn();
+
+    let totals = bench.totals();
+    let reasons: Vec<_> = totals.drops.iter().map(|(reason, _)| reason).collect();
+    assert_eq!(reasons, ["mppe-not-up"], "{totals:?}");
+}
+
 fn worker(
     queue: xsk::Queue,
 ) -> (

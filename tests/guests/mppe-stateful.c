@@ -18,6 +18,8 @@ char pppd_version[] = VERSION;
 #define MPPE_OPTION 18
 #define MPPE_OPTION_LENGTH 6
 #define STATELESS 0x01
+#define STRENGTH_128 0x40
+#define STRENGTH_40 0x20
 
 static void (*input)(int unit, u_char *packet, int length);
 /* How often the peer was told to send statefully. */
@@ -43,6 +45,8 @@ static void look_at(int unit, u_char *packet, int length)
 		told++;
 		memcpy(option, packet + HEADER, sizeof option);
 		option[2] &= ~STATELESS;
+		/* Of the strengths on offer, the one that pppd was told to take. */
+		option[5] = ccp_wantoptions[unit].mppe & MPPE_OPT_128 ? STRENGTH_128 : STRENGTH_40;
 		fsm_sdata(&ccp_fsm[unit], CONFNAK, packet[1], option, sizeof option);
 		return;
 	}

@@ -1,7 +1,8 @@
 //! The table of ways in which peers that nobody here wrote dial in, and what is to come of each.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -267,7 +268,7 @@ impl Services {
     /// `work` fails, or an upload had a wrong byte.
     pub fn during<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let done = thread::scope(|scope| {
-            scope.spawn(|| self.serve(&self.upload, |stream| tcp::receive(stream).map(drop)));
+            scope.spawn(|| self.serve(&self.upload, take_upload));
             scope.spawn(|| {
                 let amount = Amount::Bytes(PATTERN as u64);
                 self.serve(&self.download, |stream| tcp::send(stream, amount).map(drop));
@@ -281,7 +282,7 @@ impl Services {
         Ok(done)
     }
 
-    fn serve(&self, listener: &TcpListener, transfer: impl Fn(&std::net::TcpStream) -> Result<()>) {
+    fn serve(&self, listener: &TcpListener, transfer: impl Fn(&TcpStream) -> Result<()>) {
         while !self.stop.load(Ordering::Relaxed) {
             let Ok((stream, _)) = listener.accept() else {
                 thread::sleep(Duration::from_millis(20));
@@ -296,6 +297,16 @@ impl Services {
             }
         }
     }
+}
+
+/// Takes what a guest sends, and says so when all of it is right.
+fn take_upload(mut stream: &TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(CASE))?;
+    let mut bytes = vec![0; PATTERN];
+    stream.read_exact(&mut bytes)?;
+    ensure!(bytes == tcp::pattern(PATTERN), "a wrong byte");
+    stream.write_all(b"uploaded\n")?;
+    Ok(())
 }
 
 /// Everything of PPTP that goes over the wire of a machine's peers, in a file.
@@ -401,7 +412,8 @@ const CASE: Duration = Duration::from_secs(45);
 pub fn traffic(pings: &str) -> String {
     format!(
         "{pings}\n\
-         cat /job/pattern >/dev/tcp/$peer/{UPLOAD} && echo uploaded\n\
+         exec {{upload}}<>/dev/tcp/$peer/{UPLOAD} && cat /job/pattern >&$upload\n\
+         read -rt 30 -u $upload answer && echo $answer\n\
          cat </dev/tcp/$peer/{DOWNLOAD} | cmp - /job/pattern && echo same\n"
     )
 }

@@ -57,6 +57,26 @@ pub(crate) fn check(rows: &[Row]) -> Vec<Verdict> {
     let name = "throughput, ns with 1000 sessions to ns with 1, worst";
     target(name.to_owned(), AtMost(1.3), many_sessions(rows));
 
+    let storm = [("bench", "storm")];
+    let name = "storm, set-ups a CPU second of the control process";
+    target(
+        name.to_owned(),
+        AtLeast(1000.0),
+        figure(rows, &storm, "per_control_second"),
+    );
+    let name = "storm, set-ups a second, clients on the same cores";
+    target(
+        name.to_owned(),
+        AtLeast(1000.0),
+        figure(rows, &storm, "per_second"),
+    );
+    let name = "storm, KiB a session";
+    target(
+        name.to_owned(),
+        AtMost(64.0),
+        figure(rows, &storm, "memory_kib"),
+    );
+
     for mode in ["adaptive", "spin"] {
         let name = format!("latency, idle, {mode}, p50 to the floor's");
         target(name, AtMost(2.5), latency(rows, mode));

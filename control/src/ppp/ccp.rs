@@ -1,9 +1,10 @@
 //! CCP with the one algorithm MPPE (RFC 1962, RFC 3078 §2).
 //!
 //! The option in a Configure-Request says how its sender wants to *receive* (RFC 1962 §2): ours,
-//! once acknowledged, is for our rx keys, and the peer's for our tx keys. We ask for 128 bit,
-//! stateless, and follow a peer that has less; a peer gets the strongest it offers, and stateful
-//! mode, in which a lost frame costs a round trip, if it insists. Other compressors are rejected.
+//! once acknowledged, is for our rx keys, and the peer's for our tx keys. We offer every strength,
+//! stateless, and the peer chooses (RFC 3078 §2.1): pppd that has only 40 bit would end the link
+//! over a wish for 128. A peer gets the strongest it offers, and stateful mode, in which a lost
+//! frame costs a round trip, if it insists. Other compressors are rejected.
 
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 
@@ -16,8 +17,8 @@ use crate::entropy::Entropy;
 #[derive(Debug)]
 pub(super) struct Ccp {
     keys: MppeKeys,
-    /// What we ask for: how we receive. `None` once the peer rejected it.
-    rx: Option<Mode>,
+    /// The bits that we ask for: how we receive. `None` once the peer rejected it.
+    rx: Option<u32>,
     /// What the peer asked for and got: how we send.
     tx: Option<Mode>,
     /// How often the peer was told our wish instead of its own.
@@ -36,10 +37,6 @@ impl Mode {
         strength: Strength::Bits128,
         stateless: true,
     };
-    const WEAKEST: Self = Self {
-        strength: Strength::Bits40,
-        stateless: true,
-    };
 
     /// The best one of those on offer; `None` if they have no strength.
     fn best_of(bits: u32) -> Option<Self> {
@@ -56,11 +53,6 @@ impl Mode {
         let mode = if self.stateless { STATELESS } else { 0 };
         mode | strength_bit(self.strength)
     }
-
-    /// The option that asks for it.
-    fn option(self) -> ConfigOption {
-        ConfigOption::new(MPPE, self.bits().to_be_bytes())
-    }
 }
 
 impl Ccp {
@@ -76,7 +68,7 @@ impl Ccp {
 
     /// How to decrypt, if the peer does, or were to do, as we ask.
     pub(super) fn rx(&self) -> Option<Parameters> {
-        self.parameters(self.rx, |keys| &keys.rx)
+        self.parameters(self.rx_mode(), |keys| &keys.rx)
     }
 
     /// How to encrypt.
@@ -87,9 +79,13 @@ impl Ccp {
     /// Both directions, for people.
     pub(super) fn encoding(&self) -> Encoding {
         Encoding {
-            rx: self.rx.map(|mode| (mode.strength, mode.stateless)),
+            rx: self.rx_mode().map(|mode| (mode.strength, mode.stateless)),
             tx: self.tx.map(|mode| (mode.strength, mode.stateless)),
         }
+    }
+
+    fn rx_mode(&self) -> Option<Mode> {
+        self.rx.and_then(Mode::best_of)
     }
 
     fn parameters(
@@ -117,13 +113,13 @@ impl Protocol for Ccp {
     const NUMBER: u16 = protocol::CCP;
 
     fn begin(&mut self, _: &mut dyn Entropy) {
-        self.rx = Some(Mode::BEST);
+        self.rx = Some(EVERY_STRENGTH);
         self.tx = None;
         self.naks_sent = 0;
     }
 
     fn request(&self) -> Vec<ConfigOption> {
-        self.rx.map(Mode::option).into_iter().collect()
+        self.rx.map(mppe).into_iter().collect()
     }
 
     fn nakked(&mut self, option: &ConfigOption, _: &mut dyn Entropy) {
@@ -131,17 +127,13 @@ impl Protocol for Ccp {
             && let Some(mode) = option.u32().and_then(Mode::best_of)
             && self.rx.is_some()
         {
-            self.rx = Some(mode);
+            self.rx = Some(mode.bits());
         }
     }
 
     fn rejected(&mut self, option: &ConfigOption) {
-        // Interop: a pppd that has only 40 bit rejects our wish instead of saying so.
         if option.kind == MPPE {
-            self.rx = match self.rx.map(|mode| mode.strength) {
-                Some(Strength::Bits128) => Some(Mode::WEAKEST),
-                Some(Strength::Bits56 | Strength::Bits40) | None => None,
-            };
+            self.rx = None;
         }
     }
 
@@ -159,14 +151,14 @@ impl Protocol for Ccp {
             stateless: true,
             ..best
         };
-        Judgement::Nak(stateless.option().data)
+        Judgement::Nak(stateless.bits().to_be_bytes().into())
     }
 
     fn missing(&self, options: &[ConfigOption]) -> Vec<ConfigOption> {
         if options.iter().any(|option| option.kind == MPPE) {
             Vec::new()
         } else {
-            vec![Mode::BEST.option()]
+            vec![mppe(Mode::BEST.bits())]
         }
     }
 
@@ -186,6 +178,11 @@ impl Protocol for Ccp {
     }
 }
 
+/// The option with these bits.
+fn mppe(bits: u32) -> ConfigOption {
+    ConfigOption::new(MPPE, bits.to_be_bytes())
+}
+
 const fn strength_bit(strength: Strength) -> u32 {
     match strength {
         Strength::Bits40 => 0x20,
@@ -198,6 +195,8 @@ const fn strength_bit(strength: Strength) -> u32 {
 const MPPE: u8 = 18;
 /// RFC 3078 §2.1: the H bit.
 const STATELESS: u32 = 0x0100_0000;
+/// Stateless, 128, 56 and 40 bit.
+const EVERY_STRENGTH: u32 = 0x0100_00e0;
 /// How often a peer that asks for stateful mode is told to use stateless before it gets its wish.
 const PATIENCE: u8 = 2;
 /// RFC 1962 §3.
@@ -233,11 +232,22 @@ mod tests {
     }
 
     #[test]
-    fn stateless_128_bit_is_asked_for_in_the_bytes_that_pppd_sends() {
+    fn every_strength_is_offered_and_the_peer_chooses() {
+        let mut ccp = ccp();
         assert_eq!(
-            ConfigOption::emit_all(&ccp().request()),
-            [0x12, 0x06, 0x01, 0, 0, 0x40]
+            ConfigOption::emit_all(&ccp.request()),
+            [0x12, 0x06, 0x01, 0, 0, 0xe0]
         );
+        for (bits, strength) in [
+            (0x40, Strength::Bits128),
+            (0x80, Strength::Bits56),
+            (0x20, Strength::Bits40),
+        ] {
+            let choice = ConfigOption::new(MPPE, [1, 0, 0, bits]);
+            ccp.nakked(&choice, &mut CountingEntropy(0));
+            assert_eq!(ccp.request(), [choice]);
+            assert_eq!(ccp.rx().unwrap().strength, strength);
+        }
     }
 
     #[test]
@@ -316,12 +326,9 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_wish_is_lowered_once_and_then_nothing_is_decrypted() {
+    fn a_rejected_wish_leaves_nothing_to_decrypt() {
         let mut ccp = ccp();
-        ccp.rejected(&ConfigOption::new(MPPE, [1, 0, 0, 0x40]));
-        let weaker = ConfigOption::new(MPPE, [1, 0, 0, 0x20]);
-        assert_eq!(ccp.request(), std::slice::from_ref(&weaker));
-        ccp.rejected(&weaker);
+        ccp.rejected(&ConfigOption::new(MPPE, [1, 0, 0, 0xe0]));
         assert_eq!(ccp.rx(), None);
         assert!(ccp.request().is_empty());
     }

@@ -210,7 +210,8 @@ impl Protocol for Lcp {
 
     fn request(&self) -> Vec<ConfigOption> {
         let mut options = Vec::new();
-        if let Some(mru) = self.wish.mru {
+        // RFC 1661 §5.1: no option with its default value.
+        if let Some(mru) = self.wish.mru.filter(|mru| *mru != DEFAULT_MRU) {
             options.push(ConfigOption::new(option::MRU, mru.to_be_bytes()));
         }
         if let Some(method) = self.wish.methods.first() {
@@ -282,7 +283,7 @@ impl Protocol for Lcp {
                 Some(_) | None => Judgement::Ack,
             },
             (option::ACCM, 4) | (option::PFC | option::ACFC, 0) => Judgement::Ack,
-            (option::AUTHENTICATION, 2..) => match &self.authentication {
+            (option::AUTHENTICATION, _) => match &self.authentication {
                 // We are the one who asks; RFC 1661 would let the peer ask too.
                 Authentication::Ask(_) => Judgement::Reject,
                 Authentication::Allow(allowed) => match method_of(&option.data) {
@@ -304,6 +305,11 @@ impl Protocol for Lcp {
                 Judgement::Ack
             }
             (option::MAGIC_NUMBER, 4) => self.judge_magic(option.u32().unwrap_or(0), entropy),
+            // RFC 1661 §6: what has a length that it cannot have is told one that it can.
+            (option::MRU, _) => Judgement::Nak(DEFAULT_MRU.to_be_bytes().into()),
+            (option::ACCM, _) => Judgement::Nak(vec![0; 4]),
+            (option::PFC | option::ACFC, _) => Judgement::Nak(Vec::new()),
+            (option::MAGIC_NUMBER, _) => Judgement::Nak(random_magic(entropy).to_be_bytes().into()),
             _ => Judgement::Reject,
         }
     }
@@ -321,6 +327,11 @@ impl Protocol for Lcp {
                 _ => {}
             }
         }
+    }
+
+    /// The path is the same both ways: what the peer is asked not to exceed holds for us, too.
+    fn room(&self) -> u16 {
+        self.peer.mru.min(self.max_mru)
     }
 
     fn extension(&mut self, packet: Packet<'_>) -> Extension {
@@ -528,17 +539,10 @@ mod tests {
     }
 
     #[test]
-    fn multilink_callback_and_malformed_options_are_rejected() {
+    fn multilink_and_callback_are_rejected() {
         let mut lcp = server(&[AuthMethod::MsChapV2]);
-        let options: [(u8, &[u8]); 7] = [
-            (17, &[0x05, 0xdc]),
-            (19, &[1, 2, 3]),
-            (13, &[6]),
-            (18, &[]),
-            (option::MRU, &[5]),
-            (option::PFC, &[1]),
-            (option::MAGIC_NUMBER, &[1, 2, 3]),
-        ];
+        let options: [(u8, &[u8]); 4] =
+            [(17, &[0x05, 0xdc]), (19, &[1, 2, 3]), (13, &[6]), (18, &[])];
         for (kind, data) in options {
             assert_eq!(judge(&mut lcp, kind, data), Judgement::Reject, "{kind}");
         }

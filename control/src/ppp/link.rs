@@ -19,8 +19,8 @@ use super::ipv6cp::Ipv6cp;
 use super::keepalive::{Finding, Keepalive};
 use super::lcp::{self, Authentication, Lcp};
 use super::mschap;
-use super::negotiation::{Negotiation, Output};
-use super::packet::{LEAST_MRU, Packet, code};
+use super::negotiation::{Negotiation, Output, Protocol};
+use super::packet::{HEADER_BYTES, Packet, code};
 use super::{
     Accept, AuthMethod, Command, Config, Encoding, Encryption, Network, Role, UseIpv6, Verdict,
     protocol,
@@ -59,10 +59,8 @@ pub struct Link {
     ipcp: Option<Negotiation<Ipcp>>,
     /// Not there until then either, nor once it is refused, nor if it is not wanted.
     ipv6cp: Option<Negotiation<Ipv6cp>>,
-    /// The peer has said something on IPV6CP.
-    peer_speaks_ipv6cp: bool,
-    /// IPCP is open, and until then IPV6CP may take.
-    awaits_ipv6cp: Option<Instant>,
+    /// When IPV6CP has to be open, where it is required.
+    ipv6_deadline: Option<Instant>,
     network_is_up: bool,
     /// The last packet of each protocol that came before its turn.
     early: BTreeMap<u16, Vec<u8>>,
@@ -140,8 +138,7 @@ impl Link {
             mppe: (None, None),
             ipcp: None,
             ipv6cp: None,
-            peer_speaks_ipv6cp: false,
-            awaits_ipv6cp: None,
+            ipv6_deadline: None,
             network_is_up: false,
             early: BTreeMap::new(),
             keepalive: None,
@@ -294,8 +291,8 @@ impl Link {
         if let Some(ipv6cp) = &mut self.ipv6cp {
             ipv6cp.handle_timeout(now, &mut *self.entropy);
         }
-        if self.awaits_ipv6cp.is_some_and(|at| at <= now) {
-            self.give_up_ipv6(now);
+        if self.ipv6_deadline.is_some_and(|at| at <= now) {
+            self.close(now, Cause::Ipv6NotNegotiated);
         }
         self.pump(now);
         self.on_auth_timeout(now);
@@ -373,7 +370,7 @@ impl Link {
             self.ccp.as_ref().and_then(Negotiation::poll_timeout),
             self.ipcp.as_ref().and_then(Negotiation::poll_timeout),
             self.ipv6cp.as_ref().and_then(Negotiation::poll_timeout),
-            self.awaits_ipv6cp,
+            self.ipv6_deadline,
             self.keepalive.as_ref().and_then(Keepalive::poll_timeout),
         ]
         .into_iter()
@@ -602,9 +599,9 @@ impl Link {
 
     /// RFC 1661 §5.7. The peer may know the protocol; we do not, or not on this link.
     fn reject_protocol(&mut self, protocol: u16, payload: &[u8]) {
-        let cut = payload.len().min(usize::from(LEAST_MRU) - 6);
         let mut data = protocol.to_be_bytes().to_vec();
-        data.extend(&payload[..cut]);
+        data.extend(payload);
+        data.truncate(usize::from(self.lcp.protocol().room()).saturating_sub(HEADER_BYTES));
         self.lcp.send(lcp::code::PROTOCOL_REJECT, &data);
     }
 }

@@ -372,11 +372,11 @@ pub enum Command {
     },
     /// The peer lost its place in what we encrypt: tell the datapath.
     ResetMppe,
-    /// IPCP opened, and IPV6CP did too or will not.
+    /// IPCP opened.
     NetworkUp {
         /// The addresses (client: `dns` and `wins` as the server told them).
         network: Network,
-        /// IPv6, if it is carried.
+        /// IPv6, if IPV6CP is open already.
         ipv6: Option<Ipv6>,
         /// The peer's MRU: the largest packet it takes, 1500 if it said nothing.
         peer_mru: u16,
@@ -385,6 +385,8 @@ pub enum Command {
         /// Header compression that both sides will use on what we send: (ACFC, PFC).
         compression: (bool, bool),
     },
+    /// While the network is up: IPV6CP opened, or left Opened.
+    SetIpv6(Option<Ipv6>),
     /// IPCP left Opened.
     NetworkDown,
     /// Read the count of frames received and call `Link::handle_activity`.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::fsm::{Action, Event, State, transition};
-use super::packet::{ConfigOption, LEAST_MRU, Packet, code};
+use super::packet::{ConfigOption, HEADER_BYTES, LEAST_MRU, Packet, code};
 use crate::entropy::Entropy;
 
 /// What differs between LCP, CCP and IPCP.
@@ -42,6 +42,12 @@ pub(super) trait Protocol {
 
     /// We agreed to all the peer asks for, which is `options`.
     fn accepted(&mut self, options: &[ConfigOption]);
+
+    /// Bytes of the largest packet that may be sent. A packet that is rejected is copied into one,
+    /// and cut to fit it (RFC 1661 §5.6). What every peer takes, if nothing is known of it.
+    fn room(&self) -> u16 {
+        LEAST_MRU
+    }
 
     /// A packet with a code beyond the common seven.
     fn extension(&mut self, packet: Packet<'_>) -> Extension;
@@ -197,8 +203,8 @@ impl<P: Protocol> Negotiation<P> {
             }
             _ => match self.protocol.extension(packet) {
                 Extension::Unknown => {
-                    let cut = payload.len().min(usize::from(LEAST_MRU) - 4);
-                    let data = payload[..cut].to_vec();
+                    let mut data = packet.emit();
+                    data.truncate(usize::from(self.protocol.room()).saturating_sub(HEADER_BYTES));
                     self.run(now, entropy, Event::UnknownCode, Answer { data, ..answer });
                 }
                 Extension::Ignored => {}
@@ -210,6 +216,8 @@ impl<P: Protocol> Negotiation<P> {
                     };
                     self.run(now, entropy, Event::Echo, answer);
                 }
+                // RFC 1661 §5.7: it comes from an end that is open, or is discarded.
+                Extension::ProtocolReject(_) if self.state != State::Opened => {}
                 Extension::ProtocolReject(number) if number == P::NUMBER => {
                     self.run(now, entropy, Event::FatalReject, answer);
                 }
@@ -505,6 +513,8 @@ mod tests {
     }
 
     const MPPE: [u8; 6] = [0x12, 6, 1, 0, 0, 0x40];
+    /// What CCP asks for first.
+    const OFFER: [u8; 6] = [0x12, 6, 1, 0, 0, 0xe0];
     const STATEFUL: [u8; 6] = [0x12, 6, 0, 0, 0, 0x40];
     /// 128 and 40 bit at once, which nobody can agree to.
     const BOTH: [u8; 6] = [0x12, 6, 1, 0, 0, 0x60];
@@ -525,13 +535,13 @@ mod tests {
                 now: Instant::now(),
             };
             bench.ccp.start(bench.now, &mut CountingEntropy(0));
-            assert_eq!(bench.outputs(), [send(1, 1, &MPPE)]);
+            assert_eq!(bench.outputs(), [send(1, 1, &OFFER)]);
             bench
         }
 
         fn opened() -> Self {
             let mut bench = Self::started();
-            assert_eq!(bench.hear(2, 1, &MPPE), []);
+            assert_eq!(bench.hear(2, 1, &OFFER), []);
             assert_eq!(bench.hear(1, 9, &MPPE), [send(2, 9, &MPPE), Output::Up]);
             bench
         }
@@ -584,7 +594,7 @@ mod tests {
     #[test]
     fn an_answer_counts_once() {
         let mut bench = Bench::opened();
-        assert_eq!(bench.hear(2, 1, &MPPE), []);
+        assert_eq!(bench.hear(2, 1, &OFFER), []);
         assert_eq!(bench.hear(3, 1, &MPPE), []);
         assert_eq!(bench.ccp.state(), State::Opened);
     }
@@ -608,7 +618,7 @@ mod tests {
     #[test]
     fn a_retransmission_keeps_its_identifier_and_a_changed_request_gets_another() {
         let mut bench = Bench::started();
-        assert_eq!(bench.wait(), [send(1, 1, &MPPE)]);
+        assert_eq!(bench.wait(), [send(1, 1, &OFFER)]);
         let weaker = [0x12, 6, 1, 0, 0, 0x20];
         assert_eq!(bench.hear(3, 1, &weaker), [send(1, 2, &weaker)]);
         assert_eq!(bench.hear(4, 2, &weaker), [send(1, 3, &[])]);
@@ -619,7 +629,7 @@ mod tests {
     fn ten_requests_go_out_and_then_it_is_over() {
         let mut bench = Bench::started();
         for _ in 1..10 {
-            assert_eq!(bench.wait(), [send(1, 1, &MPPE)]);
+            assert_eq!(bench.wait(), [send(1, 1, &OFFER)]);
         }
         assert_eq!(bench.wait(), [Output::Finished]);
         assert_eq!(bench.ccp.poll_timeout(), None);
@@ -672,19 +682,12 @@ mod tests {
     #[test]
     fn a_new_negotiation_begins_with_the_first_wish() {
         let mut bench = Bench::started();
-        assert_eq!(
-            bench.hear(4, 1, &MPPE),
-            [send(1, 2, &[0x12, 6, 1, 0, 0, 0x20])]
-        );
-        assert_eq!(
-            bench.hear(4, 2, &[0x12, 6, 1, 0, 0, 0x20]),
-            [send(1, 3, &[])]
-        );
-        assert_eq!(bench.hear(2, 3, &[]), []);
+        assert_eq!(bench.hear(4, 1, &OFFER), [send(1, 2, &[])]);
+        assert_eq!(bench.hear(2, 2, &[]), []);
         assert_eq!(bench.hear(1, 9, &MPPE), [send(2, 9, &MPPE), Output::Up]);
         assert_eq!(
             bench.hear(1, 10, &MPPE),
-            [Output::Down, send(1, 4, &MPPE), send(2, 10, &MPPE)]
+            [Output::Down, send(1, 3, &OFFER), send(2, 10, &MPPE)]
         );
     }
 

@@ -12,6 +12,8 @@ pub(super) mod code {
     pub(crate) const CODE_REJECT: u8 = 7;
 }
 
+/// Code, identifier and length.
+pub(super) const HEADER_BYTES: usize = 4;
 /// The smallest MRU we agree to send within: what we echo of a peer's bytes is cut to fit it.
 pub(super) const LEAST_MRU: u16 = 128;
 
@@ -96,7 +98,6 @@ impl ConfigOption {
     }
 }
 
-const HEADER_BYTES: usize = 4;
 const MAX_OPTION_DATA_BYTES: usize = 253;
 
 #[cfg(test)]

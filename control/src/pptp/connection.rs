@@ -27,6 +27,9 @@ mod calls;
 /// How long a client may take from its TCP connection to its start request.
 pub const START_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long one that there is no room for may take.
+pub const FULL_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long a connection may be without a call.
 pub const NO_CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -92,6 +95,8 @@ pub enum Command {
 pub struct Connection {
     role: Role,
     host_name: String,
+    /// Server: there is no room for this one.
+    is_full: bool,
     state: State,
     /// When the state began.
     since: Instant,
@@ -123,6 +128,17 @@ impl Connection {
     #[must_use]
     pub fn server(now: Instant, host_name: &str) -> Self {
         Self::new(Role::Server, now, host_name)
+    }
+
+    /// A connection that a client opened to a server that has no room for it: the start request
+    /// is answered with result 2 and error 4, no resource (RFC 2637 §2.2), and nothing else is.
+    #[must_use]
+    pub fn full(now: Instant, host_name: &str) -> Self {
+        Self {
+            is_full: true,
+            cause: Some(Cause::NoResource),
+            ..Self::new(Role::Server, now, host_name)
+        }
     }
 
     /// A connection that we opened; [`Self::start`] begins.
@@ -221,6 +237,7 @@ impl Connection {
         Self {
             role,
             host_name: host_name.to_owned(),
+            is_full: false,
             state: State::Idle,
             since: now,
             buffer: Vec::with_capacity(wire::MAX_LEN),
@@ -255,11 +272,13 @@ impl Connection {
         match repr {
             Repr::StartControlConnectionRequest(start) => {
                 let names = Input::Start(start.host_name, start.vendor);
-                if is_our_version(start.version) {
+                if self.is_full {
+                    (Event::StartRequestRefused, names)
+                } else if is_our_version(start.version) {
                     (Event::StartRequest, names)
                 } else {
                     self.misbehaviours.count(Misbehaviour::BadVersion);
-                    (Event::StartRequestBadVersion, names)
+                    (Event::StartRequestRefused, names)
                 }
             }
             Repr::StartControlConnectionReply(start) => {
@@ -331,9 +350,18 @@ impl Connection {
                 };
                 self.send(start);
             }
-            Action::SendStartReply => self.send_start_reply(StartResult::Success),
-            Action::RefuseVersion => self.send_start_reply(StartResult::VersionNotSupported),
-            Action::RefuseSecondStart => self.send_start_reply(StartResult::AlreadyExists),
+            Action::SendStartReply => {
+                self.send_start_reply(StartResult::Success, GeneralError::None);
+            }
+            Action::RefuseStart if self.is_full => {
+                self.send_start_reply(StartResult::GeneralError, GeneralError::NoResource);
+            }
+            Action::RefuseStart => {
+                self.send_start_reply(StartResult::VersionNotSupported, GeneralError::None);
+            }
+            Action::RefuseSecondStart => {
+                self.send_start_reply(StartResult::AlreadyExists, GeneralError::None);
+            }
             Action::SendStopRequest => {
                 let reason = match (event, self.cause) {
                     (Event::StartReplyBadVersion, _) => StopReason::Protocol,
@@ -370,9 +398,7 @@ impl Connection {
                 }
             }
             Action::Count => self.misbehaviours.count(match (before, event) {
-                (_, Event::StartRequest | Event::StartRequestBadVersion) => {
-                    Misbehaviour::SecondStart
-                }
+                (_, Event::StartRequest | Event::StartRequestRefused) => Misbehaviour::SecondStart,
                 (_, Event::EchoReply) => Misbehaviour::StrayEchoReply,
                 (State::Idle | State::WaitCtlReply, Event::CallRequest | Event::CallMessage) => {
                     Misbehaviour::CallBeforeStart
@@ -389,11 +415,11 @@ impl Connection {
         }
     }
 
-    fn send_start_reply(&mut self, result: StartResult) {
+    fn send_start_reply(&mut self, result: StartResult, error: GeneralError) {
         self.send(StartControlConnectionReply {
             version: wire::VERSION,
             result,
-            error: GeneralError::None,
+            error,
             framing_capabilities: ANY_FRAMING,
             bearer_capabilities: ANY_BEARER,
             maximum_channels: u16::MAX,
@@ -421,6 +447,7 @@ impl Connection {
     /// When [`Event::Timeout`] is due.
     fn state_deadline(&self) -> Option<Instant> {
         match self.state {
+            State::Idle if self.is_full => Some(self.since + FULL_TIMEOUT),
             State::Idle => Some(self.since + START_TIMEOUT),
             State::WaitCtlReply => Some(self.since + REPLY_TIMEOUT),
             State::Established => self.echo.map(|(sent, _)| sent + ECHO_INTERVAL),
@@ -468,7 +495,7 @@ const fn cause_of(state: State, event: Event) -> Cause {
         Event::StartReplyRefused => Cause::CallRefused,
         Event::Start | Event::Stop | Event::StopReply => Cause::AdministratorRequest,
         Event::StartRequest
-        | Event::StartRequestBadVersion
+        | Event::StartRequestRefused
         | Event::StartReply
         | Event::StartReplyBadVersion
         | Event::EchoRequest

@@ -28,8 +28,8 @@ pub enum Event {
     Stop,
     /// Start-Control-Connection-Request with a version we know.
     StartRequest,
-    /// Start-Control-Connection-Request with another.
-    StartRequestBadVersion,
+    /// Start-Control-Connection-Request with another, or one that there is no room for.
+    StartRequestRefused,
     /// Start-Control-Connection-Reply: success.
     StartReply,
     /// Start-Control-Connection-Reply with a version we do not know.
@@ -65,8 +65,8 @@ pub enum Action {
     SendStartRequest,
     /// Send Start-Control-Connection-Reply: success.
     SendStartReply,
-    /// Send Start-Control-Connection-Reply: version not supported.
-    RefuseVersion,
+    /// Send Start-Control-Connection-Reply: why not.
+    RefuseStart,
     /// Send Start-Control-Connection-Reply: there is a control connection already.
     RefuseSecondStart,
     /// Send Stop-Control-Connection-Request.
@@ -96,7 +96,7 @@ pub enum Action {
 ///            |                 |                    ^      |                  |
 ///            +--Start request (version is ours) ----+      | Stop request     | Stop reply
 ///            |                 | refused, timeout          v                  v
-///            +- other version -+----------------------> Closed <--------------+
+///            +--- refused -----+----------------------> Closed <--------------+
 /// ```
 ///
 /// RFC 2637 §3: a malformed message closes the control connection; one that shows that the stream
@@ -112,7 +112,7 @@ pub const fn connection(state: State, event: Event) -> (State, &'static [Action]
     match (state, event) {
         (Idle, Start) => (WaitCtlReply, &[SendStartRequest]),
         (Idle, StartRequest) => (Established, &[SendStartReply]),
-        (Idle, StartRequestBadVersion) => (Closed, &[RefuseVersion, Close]),
+        (Idle, StartRequestRefused) => (Closed, &[RefuseStart, Close]),
         (Idle, StopRequest) => (Closed, &[SendStopReply, Close]),
         (Idle, CallRequest) => (Idle, &[Count, RefuseCall]),
         (Idle, EchoRequest | CallMessage) => (Idle, &[Count]),
@@ -125,7 +125,7 @@ pub const fn connection(state: State, event: Event) -> (State, &'static [Action]
         (WaitCtlReply, StartReply) => (Established, &[]),
         (WaitCtlReply, StartReplyBadVersion) => (WaitStopReply, &[SendStopRequest]),
         (WaitCtlReply, StartReplyRefused) => (Closed, &[EndCalls, Close]),
-        (WaitCtlReply, StartRequest | StartRequestBadVersion) => (WaitCtlReply, &[Count]),
+        (WaitCtlReply, StartRequest | StartRequestRefused) => (WaitCtlReply, &[Count]),
         (WaitCtlReply, StopRequest) => (Closed, &[SendStopReply, EndCalls, Close]),
         (WaitCtlReply, CallRequest) => (WaitCtlReply, &[Count, RefuseCall]),
         (WaitCtlReply, EchoRequest | CallMessage | StopReply | EchoReply) => {
@@ -137,7 +137,7 @@ pub const fn connection(state: State, event: Event) -> (State, &'static [Action]
 
         (Established, Start) => (Established, &[]),
         (Established, Stop | Malformed) => (WaitStopReply, &[EndCalls, SendStopRequest]),
-        (Established, StartRequest | StartRequestBadVersion) => {
+        (Established, StartRequest | StartRequestRefused) => {
             (Established, &[Count, RefuseSecondStart])
         }
         (Established, StartReply | StartReplyBadVersion | StartReplyRefused | StopReply) => {
@@ -153,38 +153,15 @@ pub const fn connection(state: State, event: Event) -> (State, &'static [Action]
         (WaitStopReply, StopRequest) => (Closed, &[SendStopReply, Close]),
         (
             WaitStopReply,
-            Start
-            | Stop
-            | StartRequest
-            | StartRequestBadVersion
-            | StartReply
-            | StartReplyBadVersion
-            | StartReplyRefused
-            | EchoRequest
-            | EchoReply
-            | CallRequest
-            | CallMessage,
+            Start | Stop | StartRequest | StartRequestRefused | StartReply | StartReplyBadVersion
+            | StartReplyRefused | EchoRequest | EchoReply | CallRequest | CallMessage,
         ) => (WaitStopReply, &[]),
 
         (
             Closed,
-            Start
-            | Stop
-            | StartRequest
-            | StartRequestBadVersion
-            | StartReply
-            | StartReplyBadVersion
-            | StartReplyRefused
-            | StopRequest
-            | StopReply
-            | EchoRequest
-            | EchoReply
-            | CallRequest
-            | CallMessage
-            | Malformed
-            | OutOfStep
-            | Timeout
-            | HangUp,
+            Start | Stop | StartRequest | StartRequestRefused | StartReply | StartReplyBadVersion
+            | StartReplyRefused | StopRequest | StopReply | EchoRequest | EchoReply | CallRequest
+            | CallMessage | Malformed | OutOfStep | Timeout | HangUp,
         ) => (Closed, &[]),
     }
 }
@@ -308,7 +285,7 @@ mod tests {
             Start,
             Stop,
             StartRequest,
-            StartRequestBadVersion,
+            StartRequestRefused,
             StartReply,
             StartReplyBadVersion,
             StartReplyRefused,

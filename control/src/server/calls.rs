@@ -35,6 +35,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             peer,
             client,
             is_stranger: client.is_none(),
+            is_turned_away: false,
             sessions: 0,
             told: false,
         };
@@ -286,6 +287,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         if conn.is_stranger {
             self.half_open.leave(conn.peer);
+        }
+        if conn.is_turned_away {
+            self.half_open.forget_turned_away();
         }
         self.commands.push_back(Command::Close { conn: id });
         if let Some(client) = conn.client {

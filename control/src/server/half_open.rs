@@ -13,9 +13,13 @@ pub const MAX_STRANGERS_PER_SOURCE: usize = 128;
 /// Sessions that one connection of a stranger may have at once.
 pub const MAX_STRANGER_CALLS: usize = 4;
 
+/// Connections beyond these limits, which live until they are told so.
+pub(super) const MAX_TURNED_AWAY: usize = 256;
+
 /// Counts connections of strangers.
 #[derive(Debug, Default)]
 pub(super) struct HalfOpen {
+    turned_away: usize,
     total: usize,
     by_source: BTreeMap<Ipv4Addr, usize>,
 }
@@ -30,6 +34,18 @@ impl HalfOpen {
         self.total += 1;
         self.by_source.insert(source, here + 1);
         true
+    }
+
+    /// Counts a connection that is to be told that there are too many, unless even of these are.
+    pub(super) fn turn_away(&mut self) -> bool {
+        let has_room = self.turned_away < MAX_TURNED_AWAY;
+        self.turned_away += usize::from(has_room);
+        has_room
+    }
+
+    /// One that was turned away is gone.
+    pub(super) fn forget_turned_away(&mut self) {
+        self.turned_away = self.turned_away.saturating_sub(1);
     }
 
     /// The stranger is one no more: known or gone.

@@ -5,10 +5,12 @@ use greyhound_datapath::ipc::{Held, Interface, LinkOptions, Tunnel, WorkerTotals
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use proptest::prelude::*;
 
+use super::half_open::MAX_TURNED_AWAY;
 use super::*;
 use crate::entropy::CountingEntropy;
+use crate::pptp::connection::FULL_TIMEOUT;
 use crate::pptp::requests::{call_request, start_request};
-use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr};
+use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
 use crate::session;
 
 const SERVER: &str = "
@@ -460,7 +462,7 @@ fn a_peer_that_falls_silent_is_noticed_by_the_counters() {
         "{took:?}"
     );
     let log = world.server.take_log();
-    let missed = "pptp,ppp,debug <pptp-ann>: LCP missed echo reply";
+    let missed = "pptp,ppp,info <pptp-ann>: LCP missed echo reply";
     assert_eq!(log.iter().filter(|line| *line == missed).count(), 5);
     assert!(
         log.iter()
@@ -522,7 +524,33 @@ fn connections_without_a_session_are_limited_and_their_end_makes_room() {
         .filter_map(|_| server.accept(now(), CLIENT))
         .collect();
     assert_eq!(accepted.len(), MAX_STRANGERS_PER_SOURCE);
-    assert_eq!(server.accept(now(), CLIENT), None);
+    // The next one is told why, and the connection ends.
+    let turned_away = server.accept(now(), CLIENT).unwrap();
+    server.engine.drain();
+    server.receive(now(), turned_away, start_request());
+    let commands = server.engine.drain();
+    let reply = commands.iter().find_map(|command| {
+        if let Command::Send { bytes, .. } = command {
+            Repr::parse(bytes).ok()
+        } else {
+            None
+        }
+    });
+    let Some(Repr::StartControlConnectionReply(reply)) = reply else {
+        panic!("{commands:?}");
+    };
+    assert_eq!(reply.result, StartResult::GeneralError);
+    assert_eq!(reply.error, GeneralError::NoResource);
+    let closes = |command: &Command| matches!(command, Command::Close { .. });
+    assert!(commands.iter().any(closes));
+    // Even of those there may be too many, and all give up in time.
+    let more = (0..1000)
+        .filter_map(|_| server.accept(now(), CLIENT))
+        .count();
+    assert_eq!(more, MAX_TURNED_AWAY);
+    server.engine.handle_timeout(now() + FULL_TIMEOUT);
+    server.engine.drain();
+    assert!(server.accept(now(), CLIENT).is_some());
     server.engine.handle_closed(now(), accepted[0]);
     assert!(server.accept(now(), CLIENT).is_some());
 }
@@ -906,7 +934,7 @@ impl Host {
                 datapath.links.insert(session, link);
                 vec![]
             }
-            Request::SetMppe { .. } | Request::ResetMppe { .. } => vec![],
+            Request::SetMppe { .. } | Request::ResetMppe { .. } | Request::SetIpv6 { .. } => vec![],
             Request::Attach { session, interface } => {
                 if datapath.refuses_interfaces {
                     let reason = "no interface for you".to_owned();

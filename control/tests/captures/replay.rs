@@ -272,7 +272,7 @@ impl End {
                 Command::Down(cause) => self.down = Some(cause),
                 Command::Authenticated { user } => assert_eq!(user, USER),
                 Command::Sample | Command::MissedEcho => panic!("there is no keepalive"),
-                Command::Refused { .. } => {}
+                Command::Refused { .. } | Command::SetIpv6(_) => {}
                 Command::ResetMppe => self.session.reset_mppe(),
             }
         }

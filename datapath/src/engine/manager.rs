@@ -3,8 +3,9 @@
 //! It outlives any control process. A new connection takes the place of the old one; sessions
 //! stay as they are and are listed to whoever says Hello.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::Ipv6Addr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +17,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::handoff::Inboxes;
-use super::netlink::Uplink;
+use super::netlink::{Netlink, Uplink};
 use super::probe::Io;
 use super::reaper::Reaper;
 use super::registry::{Registry, Totals};
@@ -62,6 +63,8 @@ pub struct Manager {
     frames: Receiver<ControlFrame>,
     reaper: Reaper,
     inboxes: Arc<Inboxes>,
+    /// The kernel's index of each session's interface.
+    interfaces: HashMap<SessionId, u32>,
 }
 
 /// A worker's thread, and how to tell it something.
@@ -167,6 +170,7 @@ impl Manager {
             frames,
             reaper,
             inboxes,
+            interfaces: HashMap::new(),
         };
         Ok((manager, setup.signal))
     }
@@ -303,7 +307,11 @@ impl Manager {
                 Ok(event) => self.say(event),
                 Err(reason) => self.say(Event::Failed { session, reason }),
             },
-            Request::Detach { session } => self.tell_owner(session, Command::Detach(session)),
+            Request::SetIpv6 { session, address } => self.set_ipv6(session, address),
+            Request::Detach { session } => {
+                self.interfaces.remove(&session);
+                self.tell_owner(session, Command::Detach(session));
+            }
             Request::Send {
                 session,
                 protocol,
@@ -396,6 +404,7 @@ impl Manager {
             ipv6: interface.ipv6.is_some(),
             mtu: interface.mtu,
         };
+        self.interfaces.insert(id, tun.ifindex);
         let attached = Event::Attached {
             session: id,
             kernel_name: tun.kernel_name.clone(),
@@ -405,7 +414,22 @@ impl Manager {
         Ok(attached)
     }
 
+    fn set_ipv6(&mut self, id: SessionId, address: Option<Ipv6Addr>) {
+        let Some(&ifindex) = self.interfaces.get(&id) else {
+            return;
+        };
+        if let Some(ours) = address
+            && let Err(error) =
+                Netlink::open().and_then(|mut netlink| netlink.add_link_local(ifindex, ours))
+        {
+            // IPv4 works all the same.
+            tracing::warn!(session = id.0, "no IPv6: {error:#}");
+        }
+        self.tell_owner(id, Command::SetIpv6(id, address.is_some()));
+    }
+
     fn remove(&mut self, id: SessionId) {
+        self.interfaces.remove(&id);
         let Some((tunnel, worker)) = self.registry.begin_removal(id) else {
             return self.say(Event::Failed {
                 session: id,

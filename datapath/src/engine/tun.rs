@@ -11,6 +11,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 
@@ -26,6 +27,10 @@ const MISSING: &str = "/dev/net/tun is missing: load the kernel's tun module wit
      give it the device";
 /// How many names are tried before creation fails: sessions of one user at the same time.
 const NAMES_TRIED: u32 = 65_536;
+/// How many of them are tried from the first on, so that few sessions have small numbers.
+const NAMES_IN_ORDER: u32 = 4;
+/// What stands behind a name of which there are many.
+static NEXT_NUMBER: AtomicU32 = AtomicU32::new(NAMES_IN_ORDER);
 
 /// A TUN interface that is up.
 #[derive(Debug)]
@@ -116,7 +121,13 @@ pub fn create(interface: &Interface, offload: bool) -> Result<Tun> {
 /// Opens a TUN under the first of the names that is free.
 fn open(name: &str, vnet_header: bool) -> Result<(OwnedFd, String)> {
     for attempt in 0..NAMES_TRIED {
-        let kernel_name = kernel_name(name, attempt);
+        // Where thousands of names begin the same way, the first free number is far away.
+        let number = if attempt < NAMES_IN_ORDER {
+            attempt
+        } else {
+            NEXT_NUMBER.fetch_add(1, Ordering::Relaxed) % NAMES_TRIED
+        };
+        let kernel_name = kernel_name(name, number);
         let mut configuration = tun::Configuration::default();
         configuration
             .tun_name(&kernel_name)

@@ -130,6 +130,13 @@ pub enum Request {
         /// What it should be.
         interface: Interface,
     },
+    /// Carry IPv6 from now on, or no more: our link-local address on the session's interface.
+    SetIpv6 {
+        /// The session; without an interface nothing happens.
+        session: SessionId,
+        /// See [`Interface::ipv6`].
+        address: Option<Ipv6Addr>,
+    },
     /// Take the session's interface away; the session stays.
     Detach {
         /// The session.

@@ -46,7 +46,10 @@ pub fn merge(data: &[u8]) {
     let mut buffer = vec![0; vnet::HEADER_LEN + 4096];
     let mut merged: Option<(Aggregate, Vec<Vec<u8>>)> = None;
     for packet in packets {
-        let Some(candidate) = Candidate::examine(&packet) else {
+        // A session lets no other pass.
+        let passes =
+            ipv4::Packet::new_checked(&packet).map_or(true, |packet| packet.verify_checksum());
+        let Some(candidate) = Candidate::examine(&packet).filter(|_| passes) else {
             continue;
         };
         let _ = (candidate.is_tcp(), candidate.flow_hash());

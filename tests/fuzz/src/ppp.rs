@@ -244,7 +244,10 @@ impl Watched {
                 }
                 Command::NetworkDown => assert!(self.up.take().is_some(), "down twice"),
                 Command::Sample => self.link.handle_activity(now, self.rx_frames),
-                Command::Refused { .. } | Command::ResetMppe | Command::MissedEcho => {}
+                Command::SetIpv6(_)
+                | Command::Refused { .. }
+                | Command::ResetMppe
+                | Command::MissedEcho => {}
                 Command::Down(cause) => {
                     assert!(self.up.is_none(), "ended with its network up");
                     assert_eq!(self.link.poll_timeout(), None);

@@ -451,6 +451,7 @@ impl World {
             }
             Request::SetLink { session, .. }
             | Request::SetMppe { session, .. }
+            | Request::SetIpv6 { session, .. }
             | Request::ResetMppe { session } => {
                 let known = self.sessions.contains_key(&session) || self.lost.contains(&session);
                 assert!(known, "nobody knows it");

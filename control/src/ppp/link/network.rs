@@ -7,11 +7,12 @@ use greyhound_datapath::mppe::Parameters;
 use super::{Link, Phase, SETUP, is_terminate_request};
 use crate::cause::Cause;
 use crate::ppp::ccp::{self, Ccp};
+use crate::ppp::fsm::State;
 use crate::ppp::ipcp::Ipcp;
 use crate::ppp::ipv6cp::Ipv6cp;
 use crate::ppp::negotiation::{Negotiation, Output};
 use crate::ppp::packet::code;
-use crate::ppp::{Command, Encoding, Encryption, MppeKeys, Role, UseIpv6, protocol};
+use crate::ppp::{Command, Encoding, Encryption, Ipv6, MppeKeys, Role, UseIpv6, protocol};
 
 impl Link {
     /// Both ends are who they say.
@@ -56,7 +57,6 @@ impl Link {
             }
             (protocol::IPV6CP, _, Some(_)) => match &mut self.ipv6cp {
                 Some(ipv6cp) => {
-                    self.peer_speaks_ipv6cp = true;
                     ipv6cp.handle_packet(now, &mut *self.entropy, payload);
                 }
                 None => self.reject_protocol(protocol, payload),
@@ -142,32 +142,16 @@ impl Link {
         self.take_network_down();
         self.ipcp = None;
         self.ipv6cp = None;
-        self.peer_speaks_ipv6cp = false;
-        self.awaits_ipv6cp = None;
+        self.ipv6_deadline = None;
     }
 
     pub(super) fn on_ipcp(&mut self, now: Instant, output: Output) {
         match output {
             Output::Send(payload) => self.send(protocol::IPCP, payload),
-            Output::Up => {
-                let waits = self
-                    .ipv6cp
-                    .as_ref()
-                    .is_some_and(Negotiation::is_negotiating);
-                if waits {
-                    let patience = if self.peer_speaks_ipv6cp {
-                        IPV6CP_PATIENCE
-                    } else {
-                        IPV6CP_FIRST_WORD
-                    };
-                    self.awaits_ipv6cp = Some(now + patience);
-                } else {
-                    self.take_network_up(now);
-                }
-            }
+            Output::Up => self.take_network_up(now),
             Output::Down => {
                 self.setup_deadline = Some(now + SETUP);
-                self.awaits_ipv6cp = None;
+                self.ipv6_deadline = None;
                 self.take_network_down();
             }
             Output::Finished => self.close(now, Cause::NoNetworkProtocols),
@@ -177,38 +161,28 @@ impl Link {
 
     pub(super) fn on_ipv6cp(&mut self, now: Instant, output: Output) {
         match output {
-            Output::Send(payload) => self.send(protocol::IPV6CP, payload),
-            Output::Up | Output::Finished => {
-                if output == Output::Finished {
-                    self.ipv6cp = None;
-                }
-                if self.awaits_ipv6cp.take().is_some() {
-                    self.take_network_up(now);
-                } else if self.network_is_up && output == Output::Finished {
-                    self.require_ipv6(now);
+            Output::Send(payload) => return self.send(protocol::IPV6CP, payload),
+            Output::Up => self.ipv6_deadline = None,
+            Output::Down => {}
+            Output::Finished => {
+                self.ipv6cp = None;
+                if self.use_ipv6 == UseIpv6::Required {
+                    return self.close(now, Cause::Ipv6NotNegotiated);
                 }
             }
-            // The interface stays as it is; what the peer still sends is carried.
-            Output::Down | Output::ProtocolRejected(_) => {}
+            Output::ProtocolRejected(_) => return,
+        }
+        if self.network_is_up {
+            let ipv6 = self.ipv6();
+            self.commands.push_back(Command::SetIpv6(ipv6));
         }
     }
 
-    /// IPCP is open, and IPV6CP had its time.
-    pub(super) fn give_up_ipv6(&mut self, now: Instant) {
-        if std::mem::take(&mut self.peer_speaks_ipv6cp) {
-            // Something of it was lost: once more.
-            self.awaits_ipv6cp = Some(now + IPV6CP_PATIENCE);
-            return;
-        }
-        self.awaits_ipv6cp = None;
-        self.ipv6cp = None;
-        self.take_network_up(now);
-    }
-
-    fn require_ipv6(&mut self, now: Instant) {
-        if self.use_ipv6 == UseIpv6::Required {
-            self.close(now, Cause::Ipv6NotNegotiated);
-        }
+    /// What IPV6CP came to, while it is open.
+    fn ipv6(&self) -> Option<Ipv6> {
+        let open = |ipv6cp: &&Negotiation<Ipv6cp>| ipv6cp.state() == State::Opened;
+        let ipv6cp = self.ipv6cp.as_ref().filter(open);
+        ipv6cp.and_then(|ipv6cp| ipv6cp.protocol().network())
     }
 
     fn take_network_up(&mut self, now: Instant) {
@@ -216,13 +190,9 @@ impl Link {
         let Some(network) = network.and_then(|ipcp| ipcp.protocol().network()) else {
             return self.close(now, Cause::NoRemoteAddress);
         };
-        let ipv6 = self.ipv6cp.as_ref();
-        let ipv6 = ipv6.and_then(|ipv6cp| ipv6cp.protocol().network());
-        if ipv6.is_none() {
-            self.require_ipv6(now);
-            if self.phase != Phase::Network {
-                return;
-            }
+        let ipv6 = self.ipv6();
+        if ipv6.is_none() && self.use_ipv6 == UseIpv6::Required {
+            self.ipv6_deadline = Some(now + IPV6CP_PATIENCE);
         }
         let lcp = self.lcp.protocol();
         let options = lcp.link_options();
@@ -262,7 +232,6 @@ impl Link {
     }
 }
 
-/// How long an open IPCP waits for the peer to say anything on IPV6CP, which many do not know.
-const IPV6CP_FIRST_WORD: Duration = Duration::from_secs(1);
-/// And for the rest once it has: a packet that was lost is sent again after 3 s.
-const IPV6CP_PATIENCE: Duration = Duration::from_secs(4);
+/// How long IPV6CP may take once IPCP is open, where it is required: a packet that was lost is sent
+/// again after 3 s.
+const IPV6CP_PATIENCE: Duration = Duration::from_secs(10);

@@ -336,6 +336,7 @@ impl Pair {
                 | Command::MissedEcho
                 | Command::Refused { .. }
                 | Command::ResetMppe
+                | Command::SetIpv6(_)
                 | Command::Down(_) => {}
             }
             self.side(end).log.push(command);

@@ -47,6 +47,8 @@ const SLEEP: Duration = Duration::from_secs(1);
 const BUSY_SLEEP: Duration = Duration::from_millis(1);
 /// Commands carried out in one go.
 const COMMANDS: usize = 64;
+/// How often they are looked for when a frame's session is not there yet.
+const MAX_CATCH_UP: usize = 64;
 /// Control frames that one session may send to the control process in [`CONTROL_PERIOD`].
 const CONTROL_FRAMES: u32 = 200;
 const CONTROL_PERIOD: Duration = Duration::from_secs(1);
@@ -71,6 +73,8 @@ pub enum Command {
     ResetMppe(SessionId),
     /// Move the session's packets to and from this interface.
     Attach(SessionId, Tun, InnerAddress),
+    /// Carry IPv6, or not.
+    SetIpv6(SessionId, bool),
     /// Give the interface back.
     Detach(SessionId),
     /// Send a control frame.
@@ -377,6 +381,15 @@ impl Worker {
         worked
     }
 
+    /// A session is installed before its frames are steered: what says so is among the commands.
+    fn catch_up(&mut self) {
+        for _ in 0..MAX_CATCH_UP {
+            if !self.take_commands() {
+                break;
+            }
+        }
+    }
+
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Install(id, tunnel) => {
@@ -412,6 +425,11 @@ impl Worker {
                 }
             }
             Command::Attach(id, tun, inner) => self.attach(id, tun, inner),
+            Command::SetIpv6(id, ipv6) => {
+                if let Some(entry) = self.entry(id) {
+                    entry.session.set_ipv6(ipv6);
+                }
+            }
             Command::Detach(id) => self.detach(id),
             Command::Send(id, protocol, payload) => self.send_control(id, protocol, &payload),
             Command::Read(id) => {

@@ -11,7 +11,8 @@ use super::super::tun::Offload;
 use super::early::Call;
 use super::merge::Outcome;
 use super::{
-    ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Report, Worker,
+    ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Entry, Report,
+    Worker,
 };
 use crate::ids::{CallId, SessionId, WorkerId};
 use crate::mppe::{Engine, Job, SessionKey};
@@ -180,6 +181,15 @@ impl Worker {
     fn receive(&mut self, burst: &mut ArrayVec<Arrived, BURST>) {
         if burst.is_empty() {
             return;
+        }
+        let is_there = |sessions: &[Option<Box<Entry>>], arrived: &Arrived| {
+            matches!(sessions.get(arrived.session.0 as usize), Some(Some(_)))
+        };
+        if !burst
+            .iter()
+            .all(|arrived| is_there(&self.sessions, arrived))
+        {
+            self.catch_up();
         }
         let mut pending = ArrayVec::<Pending, BURST>::new();
         for arrived in burst.drain(..) {

@@ -7,10 +7,11 @@ fn with(config: Config, ipv6: UseIpv6) -> Config {
 }
 
 fn addresses(side: &Side) -> Option<Ipv6> {
-    side.log.iter().rev().find_map(|command| match command {
-        Command::NetworkUp { ipv6, .. } => *ipv6,
+    let last = side.log.iter().rev().find_map(|command| match command {
+        Command::NetworkUp { ipv6, .. } | Command::SetIpv6(ipv6) => Some(*ipv6),
         _ => None,
-    })
+    });
+    last.flatten()
 }
 
 fn is_up(commands: &[Command]) -> bool {
@@ -77,15 +78,40 @@ fn where_it_is_required_a_peer_without_is_sent_away() {
 }
 
 #[test]
-fn a_peer_that_says_nothing_costs_a_second() {
+fn ipv4_does_not_wait_and_ipv6_joins_when_it_is_there() {
     let mut link = server_link(UseIpv6::Yes);
-    let (now, _) = ipv4_up(&mut link);
-    assert!(!is_up(&drain(&mut link)));
-    link.handle_timeout(now + Duration::from_millis(999));
-    assert!(!is_up(&drain(&mut link)));
-    link.handle_timeout(now + Duration::from_secs(1));
+    let (now, mut request) = ipv4_up(&mut link);
     assert!(is_up(&drain(&mut link)));
+    request[0] = 2;
+    link.handle_frame(now, protocol::IPV6CP, &request);
+    link.handle_frame(
+        now,
+        protocol::IPV6CP,
+        &packet(1, 1, &hex("010a20deed39a4a1c3ad")),
+    );
+    let commands = drain(&mut link);
+    let joined = commands.iter().find_map(|command| match command {
+        Command::SetIpv6(ipv6) => *ipv6,
+        _ => None,
+    });
+    assert_eq!(
+        joined.unwrap().peer.to_string(),
+        "fe80::20de:ed39:a4a1:c3ad"
+    );
+
+    link.handle_frame(now, protocol::IPV6CP, &packet(5, 2, &[]));
+    assert!(drain(&mut link).contains(&Command::SetIpv6(None)));
     assert_eq!(link.cause(), None);
+}
+
+#[test]
+fn where_it_is_required_silence_ends_the_link() {
+    let mut link = server_link(UseIpv6::Required);
+    let (now, _) = ipv4_up(&mut link);
+    link.handle_timeout(now + Duration::from_secs(9));
+    assert_eq!(link.cause(), None);
+    link.handle_timeout(now + Duration::from_secs(10));
+    assert_eq!(link.cause(), Some(Cause::Ipv6NotNegotiated));
 }
 
 /// A server link whose IPCP is open and whose peer said nothing on IPV6CP. The time, and our
