@@ -35,10 +35,13 @@ pub(crate) struct Packet {
 
 /// The packets of a capture that carry an IP protocol, e.g. GRE, in the order of their arrival.
 pub(crate) fn packets(name: &str, protocol: u8) -> Vec<Packet> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/pcaps")
-        .join(name)
-        .with_extension("pcap");
+    // Whichever crate includes this lies somewhere in the workspace.
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join("tests/pcaps"))
+        .find(|folder| folder.is_dir())
+        .expect("the captures lie in the workspace");
+    let path = folder.join(name).with_extension("pcap");
     let file = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let records = records(&file);
     let begin = records.first().map_or(Duration::ZERO, |&(at, _)| at);

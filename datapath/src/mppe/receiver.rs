@@ -136,12 +136,13 @@ impl Receiver {
         self.anchor = Some(seq);
         self.unencrypted = 0;
         self.guess = 0;
-        if self
-            .scratch
-            .as_ref()
-            .is_some_and(|scratch| scratch.head() <= position + AHEAD)
+        let reached = |scratch: &mut Box<Chain>| scratch.head() <= position + AHEAD;
+        if let Some(scratch) = self.scratch.take_if(reached)
+            && scratch.head() > self.chain.head()
         {
-            self.scratch = None;
+            // Other frames of the same burst have their keys from it.
+            self.chain = *scratch;
+            self.chain.mark_used(position);
         }
         Ok(Order::New {
             skipped: u32::try_from(ahead - 1).unwrap_or(u32::MAX),

@@ -335,3 +335,20 @@ fn the_budget_refills_with_time() {
     budget.refill(pair.now);
     assert_eq!(budget.steps, Budget::CAPACITY);
 }
+
+#[test]
+fn a_burst_that_begins_inside_of_the_ring_and_ends_beyond_decrypts_as_a_whole() {
+    let mut pair = Pair::new();
+    // All that came before these was lost.
+    let positions = [AHEAD, AHEAD + 1, AHEAD + 2];
+    let burst = positions.map(|position| {
+        let seq = u32::try_from(position).unwrap() - 1;
+        pair.open(seq, position).unwrap()
+    });
+
+    for (position, (place, key)) in positions.into_iter().zip(burst) {
+        assert_eq!(key, pair.peer_key(position));
+        let order = pair.receiver.confirm(&place);
+        assert!(matches!(order, Ok(Order::New { .. })), "{order:?}");
+    }
+}
