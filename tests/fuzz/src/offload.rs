@@ -79,8 +79,9 @@ fn check(aggregate: &Aggregate, packets: &[Vec<u8>], buffer: &mut [u8]) {
     }
 }
 
-/// Identification and header checksum of IPv4, since the first means nothing in a packet that may not
-/// be fragmented; and the two zeroes of a checksum are one.
+/// Of IPv4 the identification, which means nothing in a packet that may not be fragmented, and the
+/// header checksum, which was found right before a packet is merged; and the two zeroes of a
+/// checksum are one.
 fn forget_what_means_nothing(packet: &mut [u8]) {
     const DONT_FRAGMENT: u8 = 0x40;
     const TCP: u8 = 6;
@@ -88,8 +89,8 @@ fn forget_what_means_nothing(packet: &mut [u8]) {
     let (transport, protocol) = if packet[0] >> 4 == 4 {
         if packet[6] & DONT_FRAGMENT != 0 {
             packet[4..6].fill(0);
-            packet[10..12].fill(0);
         }
+        packet[10..12].fill(0);
         (usize::from(packet[0] & 0xf) * 4, packet[9])
     } else {
         (40, packet[6])
