@@ -110,3 +110,53 @@ fn owner(user: &str) -> Owner {
 fn may_call_from(secret: &Secret, caller: Ipv4Addr) -> bool {
     secret.caller_id.is_empty() || secret.caller_id.parse() == Ok(caller)
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    const CALLER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+    fn check_pap(user: &str, password: &str) -> Result<String, Refusal> {
+        let (config, _) = Config::parse(
+            "/ppp secret
+             add name=ann password=secret
+             add name=\"DOMAIN\\\\bob\" password=secret
+             add name=off password=secret disabled=yes
+             add name=far password=secret caller-id=192.0.2.99
+             add name=sstp password=secret service=sstp",
+        )
+        .unwrap_or_default();
+        let proof = Proof::Pap {
+            password: Zeroizing::new(password.into()),
+        };
+        check(&config, user, CALLER, &proof).map(|known| known.name)
+    }
+
+    #[test]
+    fn why_a_user_may_not_come_in_is_told_to_who_knows_the_password() {
+        for (user, refusal) in [
+            ("off", Refusal::Disabled),
+            ("far", Refusal::NoPermission),
+            ("sstp", Refusal::WrongLogin),
+            ("nobody", Refusal::WrongLogin),
+        ] {
+            assert_eq!(check_pap(user, "secret"), Err(refusal), "{user}");
+            assert_eq!(check_pap(user, "guess"), Err(Refusal::WrongLogin), "{user}");
+            assert_eq!(check_pap(user, ""), Err(Refusal::WrongLogin), "{user}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_part_of_the_name_where_the_configuration_has_it_so() {
+        assert_eq!(check_pap("ann", "secret").as_deref(), Ok("ann"));
+        assert_eq!(check_pap("ANY\\ann", "secret").as_deref(), Ok("ann"));
+        assert_eq!(
+            check_pap("DOMAIN\\bob", "secret").as_deref(),
+            Ok("DOMAIN\\bob")
+        );
+        assert_eq!(check_pap("bob", "secret"), Err(Refusal::WrongLogin));
+    }
+}

@@ -572,6 +572,23 @@ fn a_stranger_gets_few_sessions_on_a_connection() {
 }
 
 #[test]
+fn more_calls_than_max_sessions_are_refused_for_lack_of_resources() {
+    let config = SERVER.replace("set enabled=yes", "set enabled=yes max-sessions=2");
+    let mut server = Host::new(&config, "192.0.2.2");
+    server.greet(now());
+    let conn = server.accept(now(), CLIENT).unwrap();
+    server.receive(now(), conn, start_request());
+    for call in 0..2 {
+        server.receive(now(), conn, call_request(call));
+    }
+    server.obey(now());
+    assert_eq!(server.sessions(), 2);
+    server.receive(now(), conn, call_request(9));
+    assert_eq!(server.refusal(), GeneralError::NoResource);
+    assert_eq!(server.sessions(), 2);
+}
+
+#[test]
 fn a_hundred_clients_at_once_come_up_and_leave_nothing() {
     let names: Vec<_> = (0..100).map(|client| format!("out{client}")).collect();
     let clients: Vec<_> = names
