@@ -224,7 +224,7 @@ mod tests {
             nothing.iter().all(|it| it.met == "not measured"),
             "{nothing:?}"
         );
-        assert_eq!(nothing.len(), 19);
+        assert_eq!(nothing.len(), 22);
     }
 
     #[test]
