@@ -48,7 +48,7 @@ struct Row {
     bench: &'static str,
     sessions: u16,
     in_flight: usize,
-    /// Set-ups a second by the clock.
+    /// Set-ups a second by the clock, interfaces included.
     per_second: f64,
     /// Set-ups a CPU second of the control process.
     per_control_second: f64,
@@ -80,8 +80,13 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let own = cpu_of_this_thread_group()?;
     let began = now();
     let storm = storm(&namespace, options.sessions, options.in_flight)?;
-    let took = began.elapsed();
     let clients = cpu_of_this_thread_group()?.saturating_sub(own);
+    // The clients' IPCP is open before the server's last interfaces are there.
+    let interfaces = || interfaces_in(&server.namespace).unwrap_or(0);
+    wait_until("every session has its interface", ENDING, || {
+        interfaces() >= options.sessions.into()
+    })?;
+    let took = began.elapsed();
     let after = (Process::read(control)?, Process::read(datapath)?);
     server
         .wait_for_sessions(options.sessions.into(), ENDING)
@@ -142,6 +147,12 @@ fn storm(namespace: &Namespace, sessions: u16, in_flight: usize) -> Result<Storm
         })?;
         Ok(Storm { latencies, calls })
     })?
+}
+
+/// Tunnel interfaces in a namespace.
+fn interfaces_in(namespace: &Namespace) -> Result<usize> {
+    let table = namespace.inside(|| fs::read_to_string("/proc/thread-self/net/dev"))??;
+    Ok(table.matches("<pptp-").count())
 }
 
 /// Microseconds to create, configure and raise an interface, by itself.

@@ -46,6 +46,8 @@ struct Call {
 const GRE: Token = Token(usize::MAX);
 /// How long a set-up may take; what is lost is sent again after 3 s.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a TCP connection may take.
+const CONNECTING: Duration = Duration::from_secs(5);
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -258,13 +260,21 @@ impl Calls {
             pptp::Command::Send(bytes) => match call.tcp.write(&bytes) {
                 Ok(length) => ensure!(length == bytes.len(), "TCP took a part"),
                 // Still connecting: on a wire without loss it is done in a moment.
-                Err(_) => {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::NotConnected
+                    ) =>
+                {
                     while call.tcp.peer_addr().is_err() {
+                        let waits = call.began.elapsed() < CONNECTING;
+                        ensure!(waits, "the server does not take connections");
                         std::hint::spin_loop();
                     }
                     let length = call.tcp.write(&bytes)?;
                     ensure!(length == bytes.len(), "TCP took a part");
                 }
+                Err(error) => return Err(error).context("a control connection"),
             },
             pptp::Command::Started { .. } => call.pptp.request_call(now, call_id),
             pptp::Command::CallConnected { peer_call_id, .. } => {
