@@ -42,18 +42,20 @@ impl Destination {
         }
     }
 
-    /// Whether there is such a thing on this machine.
+    /// What writes there. Fails if there is no such thing on this machine.
     pub(super) fn open(self) -> io::Result<Box<dyn Sink>> {
         Ok(match self {
-            Self::Stderr => {
-                let stderr = io::stderr();
-                let has_colours = stderr.is_terminal();
-                Box::new(Stream::new(stderr, has_colours))
-            }
+            Self::Stderr => stderr(),
             Self::Journald => Box::new(Journald::open(Path::new(JOURNAL))?),
             Self::Syslog => Box::new(Syslog::open(Path::new(DEV_LOG))?),
         })
     }
+}
+
+pub(super) fn stderr() -> Box<dyn Sink> {
+    let stderr = io::stderr();
+    let has_colours = stderr.is_terminal();
+    Box::new(Stream::new(stderr, has_colours))
 }
 
 /// Where journald listens (systemd's "native" protocol).

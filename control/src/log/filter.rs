@@ -1,5 +1,6 @@
 //! Which lines are wanted: by their level, as RUST_LOG says it, and by their topics.
 
+use std::fmt;
 use std::str::FromStr;
 
 use tracing::Level;
@@ -90,6 +91,18 @@ impl Topics {
     }
 }
 
+impl fmt::Display for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wanted = self.wanted.iter().map(|topic| ("", topic));
+        let unwanted = self.unwanted.iter().map(|topic| ("!", topic));
+        for (index, (mark, topic)) in wanted.chain(unwanted).enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{mark}{topic}")?;
+        }
+        Ok(())
+    }
+}
+
 impl FromStr for Topics {
     type Err = TopicsError;
 
@@ -122,6 +135,7 @@ mod tests {
         assert!(!topics.take("pptp,ppp,debug"));
         assert!(!topics.take("pptp,info"));
         assert!(!topics.take("pptpx,ppp"));
+        assert_eq!(topics.to_string(), "pptp,ppp,!debug");
     }
 
     #[test]

@@ -66,6 +66,12 @@ impl Log {
         Ok(Self::with_sink(destination.open()?, filter))
     }
 
+    /// A log that writes to standard error what `filter` lets through.
+    #[must_use]
+    pub fn stderr(filter: Filter) -> Self {
+        Self::with_sink(destination::stderr(), filter)
+    }
+
     fn with_sink(sink: Box<dyn Sink>, filter: Filter) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             filter,
