@@ -11,10 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use greyhound_control::console::wire;
+use greyhound_control::log::{Destination, Filter, Log, Topics};
 use greyhound_control::model::{self, Config};
 use greyhound_control::supervisor;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
 
 mod up;
@@ -65,6 +64,8 @@ enum Command {
         /// As of `up`
         #[arg(long)]
         state_dir: PathBuf,
+        #[command(flatten)]
+        log: LogOptions,
     },
     /// A command of the console
     #[command(external_subcommand)]
@@ -100,6 +101,43 @@ struct UpOptions {
     /// What is to survive a restart
     #[arg(long, value_name = "DIR", default_value = "/var/lib/greyhound")]
     state_dir: PathBuf,
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+/// Where the log goes, and what of it.
+#[derive(Clone, Debug, Args)]
+struct LogOptions {
+    /// Where the log goes [default: the journal if standard error goes there, else stderr]
+    #[arg(id = "log", long = "log", value_name = "WHERE")]
+    destination: Option<Destination>,
+    /// Only lines with all of these topics and none of those after a !, as ppp,!debug; more than
+    /// once: lines that fit one of the lists
+    #[arg(id = "log-topics", long = "log-topics", value_name = "LIST")]
+    topics: Vec<Topics>,
+}
+
+impl LogOptions {
+    /// Where the log goes, if need be where standard error goes.
+    fn destination(&self) -> Destination {
+        self.destination.unwrap_or_else(|| {
+            let stream = std::env::var("JOURNAL_STREAM").ok();
+            Destination::detect(stream.as_deref(), io::stderr())
+        })
+    }
+
+    /// A log that cannot be opened is told on standard error, and written there.
+    fn open(self) -> Log {
+        let levels = std::env::var("RUST_LOG").ok();
+        let destination = self.destination();
+        let filter = Filter::new(levels.as_deref(), self.topics);
+        let log = Log::open(destination, filter.clone()).unwrap_or_else(|error| {
+            say(&format!("the log goes to standard error: {error}"));
+            Log::stderr(filter)
+        });
+        log.listen_to_tracing();
+        log
+    }
 }
 
 /// Where the configuration comes from.
@@ -132,9 +170,11 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Up(options) => up::up(&options, &cli.run_dir).map(|()| 0),
         Command::CheckConfig { file } => check_config(file).map(|()| 0),
-        Command::Control { source, state_dir } => {
-            control(&source, cli.run_dir, state_dir).map(|()| 0)
-        }
+        Command::Control {
+            source,
+            state_dir,
+            log,
+        } => control(&source, cli.run_dir, state_dir, log).map(|()| 0),
         Command::Console(words) => console(&cli.run_dir, cli.json, words),
     };
     match outcome {
@@ -209,21 +249,18 @@ impl Warnings {
     }
 }
 
-/// Runs the control process. It logs to standard error, at the level of RUST_LOG, else `info`.
-fn control(source: &ConfigSource, run_dir: PathBuf, state_dir: PathBuf) -> anyhow::Result<()> {
+/// Runs the control process.
+fn control(
+    source: &ConfigSource,
+    run_dir: PathBuf,
+    state_dir: PathBuf,
+    log: LogOptions,
+) -> anyhow::Result<()> {
     // `up` has told the warnings, and not everything that starts again is to tell them again.
     let (config, _) = read_config(source)?;
-    let level = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
-    tracing_subscriber::fmt()
-        .with_env_filter(level.from_env_lossy())
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
-    greyhound_control::io::run(greyhound_control::io::Options::new(
-        run_dir, state_dir, config,
-    ))?;
-    Ok(())
+    let mut options = greyhound_control::io::Options::new(run_dir, state_dir, config);
+    options.log = log.open();
+    greyhound_control::io::run(options)
 }
 
 /// Asks the running greyhound and prints what it answers.

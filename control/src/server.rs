@@ -24,7 +24,7 @@ use crate::entropy::Entropy;
 use crate::model::Config;
 use crate::pptp::{CallIds, Connection, Misbehaviours};
 use crate::session::Session;
-use crate::session::line::{self, Line};
+use crate::session::line::{Field, Line, Message};
 
 mod calls;
 mod clients;
@@ -246,9 +246,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return None;
         }
         if !self.half_open.enter(peer) {
-            self.log(line::control_debug(format!(
-                "TCP connection from {peer} refused: too many without a session"
-            )));
+            let text = format!("TCP connection from {peer} refused: too many without a session");
+            self.log(Line::new(Message::TcpRefused, text).with(Field::Caller, peer));
             if !self.half_open.turn_away() {
                 return None;
             }
@@ -262,9 +261,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             self.settle(now);
             return Some(id);
         }
-        self.log(line::control(format!(
-            "TCP connection established from {peer}"
-        )));
+        let text = format!("TCP connection established from {peer}");
+        self.log(Line::new(Message::TcpEstablished, text).with(Field::Caller, peer));
         let conn = self.next_conn();
         let pptp = Connection::server(now, &self.config.identity);
         self.insert_conn(conn, pptp, (ours, peer), None);
@@ -278,7 +276,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return;
         };
         self.clients[client].dialer.handle_connected();
-        self.log_client(client, "connecting...");
+        let line = self.client_line(client, Message::Connecting, "connecting...");
+        self.log(line.with(Field::Caller, peer));
         let mut pptp = Connection::client(now, &self.config.identity);
         pptp.start(now);
         self.insert_conn(conn, pptp, (ours, peer), Some(client));

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use mio::net::{TcpListener, TcpStream, UnixStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use tracing::Level;
 
 use super::Options;
 use super::console::Console;
@@ -19,8 +18,8 @@ use super::resolve::Resolver;
 use super::tcp::{LINGER, Received, Stream};
 use crate::console::command;
 use crate::entropy::SystemEntropy;
+use crate::log::{Line, Log, Message};
 use crate::server::{Command, ConnId, Server};
-use crate::session::line::Line;
 
 const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -48,6 +47,7 @@ const MAX_CLOSING: usize = 1024;
 /// The loop.
 pub(super) struct EventLoop {
     clock: Box<dyn Fn() -> Instant>,
+    log: Log,
     poll: Poll,
     server: Server<SystemEntropy>,
     port: u16,
@@ -87,6 +87,7 @@ impl EventLoop {
         };
         let waker = Waker::new(registry, RESOLVER).context("cannot create an eventfd")?;
         Ok(Self {
+            log: options.log,
             console: Console::new(&options.run_dir, CONSOLE, registry)?,
             datapath: Datapath::new(&options.run_dir, DATAPATH, now),
             server: Server::new(now, options.config, SystemEntropy, boot),
@@ -180,7 +181,7 @@ impl EventLoop {
     /// Does what is due, and what the server wants.
     fn advance(&mut self, now: Instant) {
         if self.datapath.connect_if_due(now, self.poll.registry()) {
-            tracing::info!(topics = "system,info", "datapath connected");
+            self.log(Message::DatapathConnected, "datapath connected".to_owned());
             self.datapath_unread = true;
             self.server.handle_datapath_connected(now);
         }
@@ -224,7 +225,7 @@ impl EventLoop {
                     self.keep_datapath(now, sent);
                 }
                 Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
-                Command::Log(line) => write_log(&line),
+                Command::Log(line) => self.log.write(line),
             }
         }
     }
@@ -284,7 +285,7 @@ impl EventLoop {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    tracing::warn!(topics = "pptp,warning", "cannot accept: {error}");
+                    self.log(Message::AcceptFailed, format!("cannot accept: {error}"));
                     self.accept_at = Some(now + ACCEPT_PAUSE);
                     return;
                 }
@@ -398,7 +399,7 @@ impl EventLoop {
     /// Closes the connection to the datapath if it is of no more use.
     fn keep_datapath(&mut self, now: Instant, result: Result<(), Lost>) {
         if let Err(error) = result {
-            tracing::error!(topics = "system,error", "datapath lost: {error}");
+            self.log(Message::DatapathLost, format!("datapath lost: {error}"));
             self.datapath_unread = false;
             self.datapath.close(now, self.poll.registry());
             self.server.handle_datapath_lost(now);
@@ -413,9 +414,13 @@ impl EventLoop {
         while matches!(signals.read(&mut buffer), Ok(count) if count > 0) {}
         // A start that comes to nothing is told by whoever failed, and by nobody else.
         if self.datapath.is_connected() {
-            tracing::info!(topics = "system,info", "stopping");
+            self.log(Message::Stopping, "stopping".to_owned());
         }
         self.stop(now);
+    }
+
+    fn log(&self, message: Message, text: String) {
+        self.log.write(Line::new(message, text));
     }
 
     /// Ends everything in good order.
@@ -458,18 +463,6 @@ fn insert(
     poll.registry().register(stream.socket(), token, interest)?;
     streams.insert(conn, stream);
     Ok(())
-}
-
-/// Hands a line of the server's to the log.
-fn write_log(line: &Line) {
-    let (topics, text) = (line.topics, &line.text);
-    match line.level {
-        Level::ERROR => tracing::error!(topics, "{text}"),
-        Level::WARN => tracing::warn!(topics, "{text}"),
-        Level::INFO => tracing::info!(topics, "{text}"),
-        Level::DEBUG => tracing::debug!(topics, "{text}"),
-        Level::TRACE => tracing::trace!(topics, "{text}"),
-    }
 }
 
 #[cfg(test)]

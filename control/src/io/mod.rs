@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
+use crate::log::Log;
 use crate::model::Config;
 use crate::pptp;
 
@@ -36,18 +37,21 @@ pub struct Options {
     /// The TCP port to listen on and to dial. Anything but [`pptp::PORT`] is for tests: no PPTP
     /// client knows of another.
     pub port: u16,
+    /// Where lines go.
+    pub log: Log,
 }
 
 impl Options {
-    /// The usual port on all addresses.
+    /// The usual port on all addresses, and a log that is not written anywhere.
     #[must_use]
-    pub const fn new(run_dir: PathBuf, state_dir: PathBuf, config: Config) -> Self {
+    pub fn new(run_dir: PathBuf, state_dir: PathBuf, config: Config) -> Self {
         Self {
             run_dir,
             state_dir,
             config,
             bind: None,
             port: pptp::PORT,
+            log: Log::default(),
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::entropy::Entropy;
 use crate::ppp;
 use crate::pptp::wire::{GeneralError, OutgoingCallResult};
 use crate::pptp::{self, Connection};
-use crate::session::{self, Session, Side, line};
+use crate::session::line::{self, Field, Line, Message};
+use crate::session::{self, Session, Side};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn next_conn(&mut self) -> ConnId {
@@ -56,8 +57,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                     self.commands.push_back(Command::Send { conn: id, bytes });
                 }
                 pptp::Command::Started { host_name, vendor } => {
-                    let text = format!("{} is {host_name} ({vendor})", conn.peer);
-                    self.log(line::control_debug(line::printable(&text)));
+                    let peer = conn.peer;
+                    let text = format!("{peer} is {host_name} ({vendor})");
+                    let line = Line::new(Message::PeerNamed, line::printable(&text));
+                    self.log(line.with(Field::Caller, peer));
                     self.call_if_client(now, id);
                 }
                 pptp::Command::CallRequested { peer_call_id, .. } => {
@@ -280,10 +283,12 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         self.timers.set(Timer::Conn(id), None);
         self.misbehaviours.add(conn.pptp.misbehaviours());
         for (name, count) in conn.pptp.misbehaviours().iter() {
-            self.log(line::control_debug(format!(
-                "{} misbehaved: {name} {count}",
-                conn.peer
-            )));
+            let text = format!("{} misbehaved: {name} {count}", conn.peer);
+            let line = Line::new(Message::PeerMisbehaved, text);
+            self.log(
+                line.with(Field::Caller, conn.peer)
+                    .with(Field::Count, count),
+            );
         }
         if conn.is_stranger {
             self.half_open.leave(conn.peer);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Command, ConnId, Datapath, Server, Timer};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
-use crate::session::line;
+use crate::session::line::{self, Field, Line, Message};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn look_after_client(&mut self, now: Instant, client: usize) {
@@ -20,7 +20,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         if ready && self.clients[client].dialer.dial_if_due(now) {
             let conn = self.next_conn();
             self.clients[client].conn = Some(conn);
-            self.log_client(client, "initializing...");
+            let line = self.client_line(client, Message::Initializing, "initializing...");
+            self.log(line);
             let host = self.config.clients[client].connect_to.clone();
             self.commands.push_back(Command::Connect { conn, host });
         }
@@ -33,8 +34,14 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn on_dial_ended(&mut self, now: Instant, client: usize, cause: Option<Cause>) {
         if let Some(cause) = cause {
             self.clients[client].last_end = Some(cause);
-            self.log_client(client, &format!("terminating... - {cause}"));
-            self.log_client(client, "disconnected");
+            let text = format!("terminating... - {cause}");
+            for (message, text) in [
+                (Message::Terminating, &*text),
+                (Message::Disconnected, "disconnected"),
+            ] {
+                let line = self.client_line(client, message, text);
+                self.log(line.with(Field::Cause, cause));
+            }
         }
         let client_state = &mut self.clients[client];
         client_state.conn = None;
@@ -48,8 +55,12 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             .position(|client| client.conn == Some(conn))
     }
 
-    pub(super) fn log_client(&mut self, client: usize, text: &str) {
-        let name = &self.config.clients[client].name;
-        self.log(line::info(format!("{name}: {text}")));
+    /// A line about a client that has no session to speak of.
+    pub(super) fn client_line(&self, client: usize, message: Message, text: &str) -> Line {
+        let client = &self.config.clients[client];
+        let text = line::printable(&format!("{}: {text}", client.name));
+        Line::new(message, text)
+            .with(Field::Interface, &client.name)
+            .with(Field::User, &client.user)
     }
 }

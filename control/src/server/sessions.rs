@@ -9,7 +9,8 @@ use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::model::AddressSource;
 use crate::ppp;
-use crate::session::{self, Stage, line};
+use crate::session::line::{self, Field, Line, Message};
+use crate::session::{self, Stage};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// Does what one session says, until it says nothing more.
@@ -27,7 +28,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                         self.commands.push_back(Command::Datapath(request));
                     }
                 }
-                session::Command::Log(line) => self.log(line),
+                session::Command::Log(line) => {
+                    let number = format!("0x{:08x}", entry.number);
+                    self.log(line.with(Field::Session, number));
+                }
                 session::Command::Authenticate { user, proof } => {
                     self.authenticate(now, id, &user, &proof);
                 }
@@ -68,7 +72,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let (user_name, mut leases) = (&known.name, Vec::new());
         let network = login::addresses(&mut self.pools, &known.resolved, user_name, &mut leases);
         if let Err(reason) = &network {
-            self.log(line::failure(line::printable(reason)));
+            let line = Line::new(Message::NoAddress, line::printable(reason));
+            self.log(line.with(Field::User, user).with(Field::Caller, caller));
         }
         let name = self.users.enter(id, user_name);
         if let Some(entry) = self.sessions.get_mut(&id) {

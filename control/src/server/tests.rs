@@ -71,6 +71,78 @@ fn a_session_comes_up_and_ends_with_the_log_lines_in_their_order() {
 }
 
 #[test]
+fn the_lines_of_a_session_say_what_they_are_about() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.advance(Duration::from_secs(7));
+    world.server.datapath.counters = SessionCounters {
+        rx_bytes: 100,
+        tx_bytes: 200,
+        rx_packets: 3,
+        tx_packets: 4,
+        ..SessionCounters::default()
+    };
+    world.client.stop(world.now);
+    world.run_until(|world| world.server.sessions() == 0 && world.client.is_stopped());
+    let fields = |message| {
+        let mut lines = world.server.lines.iter();
+        let found = lines.find(|line| line.message == Some(message));
+        let mut fields = found.expect("it was said").fields.clone();
+        fields.sort();
+        fields
+    };
+    let own = |fields: &[(Field, &str)]| -> Vec<(Field, String)> {
+        let own = fields.iter();
+        own.map(|&(field, value)| (field, value.to_owned()))
+            .collect()
+    };
+    assert_eq!(
+        fields(Message::TcpEstablished),
+        own(&[(Field::Caller, "192.0.2.1")])
+    );
+    assert_eq!(
+        fields(Message::LoggedIn),
+        own(&[
+            (Field::User, "ann"),
+            (Field::Session, "0x81a00000"),
+            (Field::Interface, "<pptp-ann>"),
+            (Field::Caller, "192.0.2.1"),
+            (Field::Address, "10.0.0.5"),
+        ])
+    );
+    assert_eq!(
+        fields(Message::LoggedOut),
+        own(&[
+            (Field::User, "ann"),
+            (Field::Session, "0x81a00000"),
+            (Field::Interface, "<pptp-ann>"),
+            (Field::KernelName, "tun0"),
+            (Field::Caller, "192.0.2.1"),
+            (Field::Address, "10.0.0.5"),
+            (Field::Cause, "hungup"),
+            (Field::Duration, "7"),
+            (Field::RxBytes, "100"),
+            (Field::TxBytes, "200"),
+            (Field::RxPackets, "3"),
+            (Field::TxPackets, "4"),
+        ])
+    );
+    let order = [
+        Message::TcpEstablished,
+        Message::LoggedIn,
+        Message::Authenticated,
+        Message::Encoding,
+        Message::Connected,
+        Message::Terminating,
+        Message::LoggedOut,
+        Message::Disconnected,
+    ];
+    let said = world.server.lines.iter().filter_map(|line| line.message);
+    let said: Vec<_> = said.filter(|message| order.contains(message)).collect();
+    assert_eq!(said, order);
+}
+
+#[test]
 fn a_client_logs_its_steps_and_its_end() {
     let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
     world.run_until(|world| world.is_connected(0));
@@ -810,6 +882,7 @@ struct Host {
     address: Ipv4Addr,
     datapath: Datapath,
     log: Vec<String>,
+    lines: Vec<Line>,
     /// Bytes for the other host.
     tcp: VecDeque<(ConnId, Vec<u8>)>,
     connects: VecDeque<ConnId>,
@@ -838,6 +911,7 @@ impl Host {
                 answers_removals: true,
             },
             log: Vec::new(),
+            lines: Vec::new(),
             tcp: VecDeque::new(),
             connects: VecDeque::new(),
             closes: VecDeque::new(),
@@ -915,7 +989,10 @@ impl Host {
                     }
                 }
                 Command::CloseDatapath => panic!("the versions are the same"),
-                Command::Log(line) => self.log.push(format!("{} {}", line.topics, line.text)),
+                Command::Log(line) => {
+                    self.log.push(format!("{} {}", line.topics, line.text));
+                    self.lines.push(line);
+                }
             }
         }
         self.stopped = self.engine.is_stopped(now);

@@ -149,8 +149,13 @@ fn a_client_dials_by_name_and_comes_up_and_a_stop_ends_everything() {
         active.contains("10.0.0.5") && active.contains("MPPE128 stateless"),
         "{active}"
     );
+    let log = process.log.clone();
     process.stop();
     assert_eq!(datapath.finish(), 0, "sessions are left");
+    let recent = log.recent();
+    let said: Vec<_> = recent.iter().map(|entry| &*entry.line.text).collect();
+    assert_eq!(said[0], "datapath connected");
+    assert!(said.contains(&"<pptp-ann>: disconnected"), "{said:#?}");
 }
 
 #[test]
@@ -173,6 +178,7 @@ fn a_datapath_that_comes_back_is_greeted_again() {
 struct Process {
     port: u16,
     run_dir: PathBuf,
+    log: Log,
     stop: StdUnixStream,
     passed_millis: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -188,6 +194,7 @@ impl Process {
         let mut options = Options::new(run_dir.clone(), run_dir.clone(), config);
         options.bind = Some(Ipv4Addr::LOCALHOST);
         options.port = port;
+        let log = options.log.clone();
         let (stop, signals) = StdUnixStream::pair().unwrap();
         signals.set_nonblocking(true).unwrap();
         let passed_millis = Arc::new(AtomicU64::new(0));
@@ -213,6 +220,7 @@ impl Process {
         Self {
             port: port.recv().unwrap(),
             run_dir,
+            log,
             stop,
             passed_millis,
             thread: Some(thread),
