@@ -7,7 +7,7 @@ use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::Tunnel;
 
 use super::half_open::MAX_STRANGER_CALLS;
-use super::{Command, Conn, ConnId, Datapath, Entry, Server, Timer};
+use super::{ClientId, Command, Conn, ConnId, Datapath, Entry, Server, Timer};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::ppp;
@@ -28,7 +28,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         id: ConnId,
         pptp: Connection,
         (ours, peer): (Ipv4Addr, Ipv4Addr),
-        client: Option<usize>,
+        client: Option<ClientId>,
     ) {
         let conn = Conn {
             pptp,
@@ -106,7 +106,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let server = &self.config.server;
         let link = ppp::Config {
             role: ppp::Role::Server {
-                name: self.config.identity.clone(),
+                name: self.config.identity.name.clone(),
                 methods: server.authentication.clone(),
             },
             max_mru: server.max_mru,
@@ -162,7 +162,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         match self.draw_ids(now) {
             Ok((call_id, session)) => {
                 self.calls.insert(call_id, session);
-                self.clients[client].session = Some(session);
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.session = Some(session);
+                }
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.pptp.request_call(now, call_id);
                 }
@@ -186,7 +188,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let (Some(client), Some(&session)) = (client, self.calls.get(&call_id)) else {
             return;
         };
-        let config = &self.config.clients[client];
+        let Some(client) = self.clients.get_mut(&client) else {
+            return;
+        };
+        let config = &client.config;
+        let encryption = self.config.client_encryption(config);
+        let ipv6 = self.config.client_ipv6(config);
+        client.policy = Some((encryption, ipv6));
         let link = ppp::Config {
             role: ppp::Role::Client {
                 user: config.user.clone(),
@@ -195,8 +203,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             },
             max_mru: config.max_mru,
             mrru: config.mrru,
-            ipv6: self.config.client_ipv6(config),
-            encryption: self.config.client_encryption(config),
+            ipv6,
+            encryption,
             keepalive: config.keepalive_timeout,
             rechallenge: None,
         };
@@ -243,6 +251,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             arrival: self.arrivals,
             number: self.next_number,
             leases: Vec::new(),
+            granted: None,
+            is_stale: false,
         };
         self.arrivals += 1;
         self.next_number = next_number(self.next_number);
@@ -298,9 +308,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         self.commands.push_back(Command::Close { conn: id });
         if let Some(client) = conn.client {
-            let had_session = self.clients[client]
-                .session
-                .is_some_and(|session| self.sessions.contains_key(&session));
+            let session = self.clients.get(&client).and_then(|client| client.session);
+            let had_session = session.is_some_and(|session| self.sessions.contains_key(&session));
             let told = conn.told || had_session;
             self.on_dial_ended(now, client, (!told).then_some(cause));
         }

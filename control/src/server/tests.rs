@@ -13,6 +13,8 @@ use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
 use crate::session;
 
+mod reconfigure;
+
 const SERVER: &str = "
     /interface pptp-server server
     set enabled=yes
@@ -172,11 +174,11 @@ fn a_client_logs_its_steps_and_its_end() {
 fn a_dial_that_fails_says_why_once() {
     let mut world = World::new(SERVER, &[("out1", "ann", "wrong")]);
     world.run_until(|world| {
-        world.client.engine.clients[0]
+        world.client.engine.clients[&ClientId(0)]
             .dialer
             .poll_timeout()
             .is_some()
-            && world.client.engine.clients[0].conn.is_none()
+            && world.client.engine.clients[&ClientId(0)].conn.is_none()
     });
     let log = world.client.take_log();
     assert_eq!(
@@ -187,7 +189,7 @@ fn a_dial_that_fails_says_why_once() {
             "pptp,ppp,info out1: disconnected",
         ]
     );
-    let last_end = world.client.engine.clients[0].last_end;
+    let last_end = world.client.engine.clients[&ClientId(0)].last_end;
     assert_eq!(last_end, Some(Cause::FailedToAuthenticateOurselves));
 }
 
@@ -950,8 +952,10 @@ impl Host {
     }
 
     /// Keeps a configured client from dialling.
-    fn hold(&mut self, client: usize) {
-        self.engine.clients[client].dialer.switch_off();
+    fn hold(&mut self, client: u32) {
+        let client = ClientId(client);
+        let state = self.engine.clients.get_mut(&client).unwrap();
+        state.dialer.switch_off();
     }
 
     fn stop(&mut self, now: Instant) {
@@ -1126,8 +1130,10 @@ impl World {
     }
 
     /// Lets a client dial that was held.
-    fn release(&mut self, client: usize) {
-        self.client.engine.clients[client].dialer = Dialer::new(self.now, false);
+    fn release(&mut self, client: u32) {
+        let client = ClientId(client);
+        let state = self.client.engine.clients.get_mut(&client).unwrap();
+        state.dialer = Dialer::new(self.now, false);
         self.client.engine.touched.push_back(Timer::Client(client));
         self.client.engine.settle(self.now);
     }
