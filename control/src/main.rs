@@ -301,6 +301,10 @@ fn console(run_dir: &Path, json: bool, words: Vec<OsString>) -> anyhow::Result<u
             // A menu is entered by who stays: here something is to be done there.
             return expect_command(&reply.menu);
         }
+        if reply.status != 0 && !request.json {
+            say(reply.text.trim_end());
+            return Ok(reply.status);
+        }
         if !print(&reply.text)? || !reply.repeats {
             return Ok(reply.status);
         }
@@ -319,7 +323,7 @@ fn expect_command(menu: &[String]) -> anyhow::Result<u8> {
         .find(|path| path.iter().eq(menu));
     let names = path::names(MENUS, path.unwrap_or_default());
     let names: Vec<_> = names.into_iter().map(path::Name::text).collect();
-    print(&format!("expected command name: {}\n", names.join(", ")))?;
+    say(&format!("expected command name: {}", names.join(", ")));
     Ok(1)
 }
 
