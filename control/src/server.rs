@@ -21,6 +21,7 @@ use crate::cause::Cause;
 use crate::console::snapshot::Snapshot;
 use crate::dialer::Dialer;
 use crate::entropy::Entropy;
+use crate::hooks::Hook;
 use crate::model::Config;
 use crate::pptp::{CallIds, Connection, Misbehaviours};
 use crate::session::Session;
@@ -30,6 +31,7 @@ mod calls;
 mod clients;
 mod datapath;
 mod half_open;
+mod hooks;
 mod ids;
 mod login;
 mod refresh;
@@ -40,6 +42,7 @@ mod users;
 
 use self::half_open::HalfOpen;
 pub use self::half_open::{MAX_STRANGER_CALLS, MAX_STRANGERS, MAX_STRANGERS_PER_SOURCE};
+use self::hooks::Hooks;
 pub use self::ids::ConnId;
 use self::ids::SessionIds;
 use self::refresh::Refresh;
@@ -82,6 +85,8 @@ pub enum Command {
     CloseDatapath,
     /// Write a line into the log.
     Log(Line),
+    /// Run a program of the operator's.
+    RunHook(Hook),
 }
 
 /// The engine.
@@ -145,6 +150,7 @@ struct Entry {
     number: u32,
     /// Addresses that nobody else may have meanwhile.
     leases: Vec<Ipv4Addr>,
+    hooks: Hooks,
 }
 
 /// A configured client at work.
@@ -341,8 +347,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Event::Attached {
                 session,
                 kernel_name,
-                ..
-            } => self.with_session(session, |one| one.handle_attached(now, kernel_name)),
+                ifindex,
+            } => self.with_session(session, |one| {
+                one.handle_attached(now, kernel_name, ifindex);
+            }),
             Event::Failed { session, reason } => {
                 self.with_session(session, |one| one.handle_failed(now, &reason));
             }

@@ -131,6 +131,7 @@ pub struct Session {
     /// Attach requests without an answer: a later one overtakes an earlier one's answer.
     attaching: u32,
     kernel_name: String,
+    ifindex: u32,
     /// When packets began to flow.
     since: Option<Instant>,
     counters: SessionCounters,
@@ -167,6 +168,7 @@ impl Session {
             up: None,
             attaching: 0,
             kernel_name: String::new(),
+            ifindex: 0,
             since: None,
             counters: SessionCounters::default(),
             sampling: false,
@@ -222,12 +224,13 @@ impl Session {
     }
 
     /// The session's interface is up.
-    pub fn handle_attached(&mut self, now: Instant, kernel_name: String) {
+    pub fn handle_attached(&mut self, now: Instant, kernel_name: String, ifindex: u32) {
         self.attaching = self.attaching.saturating_sub(1);
         if self.attaching > 0 || self.up.is_none() || !self.is_alive() {
             return;
         }
         self.kernel_name = kernel_name;
+        self.ifindex = ifindex;
         self.stage = Stage::Connected;
         self.since.get_or_insert(now);
         self.say(Message::Connected, "connected");
@@ -370,6 +373,24 @@ impl Session {
     #[must_use]
     pub fn kernel_name(&self) -> &str {
         &self.kernel_name
+    }
+
+    /// The kernel's index of the interface, 0 before there is one.
+    #[must_use]
+    pub const fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Which end of it we are.
+    #[must_use]
+    pub const fn side(&self) -> &Side {
+        &self.config.side
+    }
+
+    /// Why it ended, once it has.
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
     }
 
     /// What it has while its network is up.

@@ -18,6 +18,7 @@ use super::resolve::Resolver;
 use super::tcp::{LINGER, Received, Stream};
 use crate::console::command;
 use crate::entropy::SystemEntropy;
+use crate::hooks;
 use crate::log::{Line, Log, Message};
 use crate::server::{Command, ConnId, Server};
 
@@ -26,6 +27,7 @@ const SIGNALS: Token = Token(1);
 const DATAPATH: Token = Token(2);
 const CONSOLE: Token = Token(3);
 const RESOLVER: Token = Token(4);
+const HOOKS: Token = Token(5);
 /// From here on even numbers are TCP connections and odd ones are the console's.
 const FIRST_CONNECTION: usize = 16;
 
@@ -65,6 +67,7 @@ pub(super) struct EventLoop {
     /// The datapath has not been read to the end.
     datapath_unread: bool,
     console: Console,
+    hooks: hooks::client::Client,
     signals: Option<UnixStream>,
     /// Set once the server has stopped: until when to wait for what is still to be sent.
     leave_by: Option<Instant>,
@@ -90,6 +93,7 @@ impl EventLoop {
             log: options.log,
             console: Console::new(&options.run_dir, CONSOLE, registry)?,
             datapath: Datapath::new(&options.run_dir, DATAPATH, now),
+            hooks: hooks::client::Client::new(&options.run_dir, HOOKS),
             server: Server::new(now, options.config, SystemEntropy, boot),
             port: options.port,
             accept_at: None,
@@ -148,6 +152,7 @@ impl EventLoop {
                 }
                 CONSOLE => self.console.note_waiting(),
                 RESOLVER => self.connect_resolved(now),
+                HOOKS => self.hooks.handle_ready(now, self.poll.registry()),
                 Token(token) => {
                     let number = token.saturating_sub(FIRST_CONNECTION);
                     match (u32::try_from(number / 2), number % 2) {
@@ -195,6 +200,10 @@ impl EventLoop {
             self.streams.remove(&conn);
         }
         self.obey(now);
+        self.hooks.advance(now, self.poll.registry());
+        while let Some(line) = self.hooks.poll_line() {
+            self.log.write(line);
+        }
         let token = |id| Token(FIRST_CONNECTION + 2 * id + 1);
         self.console.accept(now, self.poll.registry(), token);
         let (server, refreshed) = (&self.server, self.server.refreshed());
@@ -226,6 +235,7 @@ impl EventLoop {
                 }
                 Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
                 Command::Log(line) => self.log.write(line),
+                Command::RunHook(hook) => self.hooks.start(now, hook, self.poll.registry()),
             }
         }
     }
@@ -239,6 +249,7 @@ impl EventLoop {
             self.server.poll_timeout(),
             self.datapath.retry_at(),
             self.console.poll_timeout(),
+            self.hooks.poll_timeout(),
             self.accept_at,
             self.closing.first().map(|&(at, _)| at),
             self.leave_by,
@@ -253,7 +264,8 @@ impl EventLoop {
             return false;
         }
         let leave_by = *self.leave_by.get_or_insert(now + LINGER);
-        let is_flushed = self.streams.is_empty() && self.datapath.is_flushed();
+        let is_flushed =
+            self.streams.is_empty() && self.datapath.is_flushed() && self.hooks.is_flushed();
         is_flushed || leave_by <= now
     }
 }

@@ -7,6 +7,7 @@ use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::Tunnel;
 
 use super::half_open::MAX_STRANGER_CALLS;
+use super::hooks::Hooks;
 use super::{Command, Conn, ConnId, Datapath, Entry, Server, Timer};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
@@ -243,6 +244,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             arrival: self.arrivals,
             number: self.next_number,
             leases: Vec::new(),
+            hooks: Hooks::default(),
         };
         self.arrivals += 1;
         self.next_number = next_number(self.next_number);

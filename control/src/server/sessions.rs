@@ -36,7 +36,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                     self.authenticate(now, id, &user, &proof);
                 }
                 session::Command::Ended(cause) => self.on_session_ended(now, id, cause),
-                session::Command::Gone => self.forget_session(id),
+                session::Command::Gone => {
+                    self.note_down(now, id);
+                    self.forget_session(id);
+                }
             }
         }
     }
@@ -183,10 +186,14 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Stage::Authenticated | Stage::Connected => {}
             Stage::Establishing | Stage::Removing | Stage::Gone => return,
         }
-        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage()) {
-            self.clients[client].dialer.handle_up();
+        let (conn, client, stage) = (entry.conn, entry.client, entry.session.stage());
+        if stage == Stage::Connected {
+            if let Some(client) = client {
+                self.clients[client].dialer.handle_up();
+            }
+            self.note_up(id);
         }
-        if let Some(conn) = self.conns.get_mut(&entry.conn)
+        if let Some(conn) = self.conns.get_mut(&conn)
             && std::mem::take(&mut conn.is_stranger)
         {
             self.half_open.leave(conn.peer);

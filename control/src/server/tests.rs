@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::half_open::MAX_TURNED_AWAY;
 use super::*;
 use crate::entropy::CountingEntropy;
+use crate::hooks::When;
 use crate::pptp::connection::FULL_TIMEOUT;
 use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
@@ -140,6 +141,79 @@ fn the_lines_of_a_session_say_what_they_are_about() {
     let said = world.server.lines.iter().filter_map(|line| line.message);
     let said: Vec<_> = said.filter(|message| order.contains(message)).collect();
     assert_eq!(said, order);
+}
+
+#[test]
+fn hooks_run_when_a_session_has_come_up_and_when_it_has_ended() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    for side in 0..2 {
+        world.run_until(|world| [&world.server, &world.client][side].sessions() == 1);
+        let host = [&mut world.server, &mut world.client].into_iter().nth(side);
+        let engine = &mut host.unwrap().engine;
+        let session = *engine.sessions.keys().next().unwrap();
+        engine.set_hooks(session, "/etc/up 'a b' $c", "/etc/down");
+    }
+    world.run_until(|world| world.is_connected(0));
+    let told = |hook: &Hook, name: &str| -> Option<String> {
+        let mut variables = hook.environment.iter();
+        let found = variables.find(|(variable, _)| variable == name)?;
+        Some(found.1.clone())
+    };
+    for (host, interface, ours, peer) in [
+        (&world.server, "<pptp-ann>", "10.0.0.1", "10.0.0.5"),
+        (&world.client, "out1", "10.0.0.5", "10.0.0.1"),
+    ] {
+        let [up] = &host.hooks[..] else {
+            panic!("{:?}", host.hooks);
+        };
+        assert_eq!((up.when, &*up.interface), (When::Up, interface));
+        assert_eq!(up.program.to_str(), Some("/etc/up"));
+        assert_eq!(up.arguments, ["a b", "$c"]);
+        for (name, value) in [
+            ("PPTP_HOOK", Some("on-up")),
+            ("PPTP_USER", Some("ann")),
+            ("PPTP_INTERFACE", Some(interface)),
+            ("PPTP_KERNEL_NAME", Some("tun0")),
+            ("PPTP_LOCAL_ADDRESS", Some(ours)),
+            ("PPTP_REMOTE_ADDRESS", Some(peer)),
+            ("PPTP_CALLER_ID", Some("192.0.2.1")),
+            ("PPTP_CALLED_ID", Some("192.0.2.2")),
+            ("PPTP_CAUSE", None),
+        ] {
+            assert_eq!(told(up, name).as_deref(), value, "{name}");
+        }
+    }
+    world.advance(Duration::from_secs(7));
+    world.client.stop(world.now);
+    world.run_until(|world| world.server.sessions() == 0 && world.client.is_stopped());
+    for host in [&world.server, &world.client] {
+        let [_, down] = &host.hooks[..] else {
+            panic!("{:?}", host.hooks);
+        };
+        assert_eq!(down.when, When::Down);
+        assert_eq!(down.program.to_str(), Some("/etc/down"));
+        assert_eq!(told(down, "PPTP_DURATION").as_deref(), Some("7"));
+        assert!(told(down, "PPTP_CAUSE").is_some());
+    }
+}
+
+#[test]
+fn what_cannot_be_a_hook_is_a_warning_and_a_session_that_never_came_up_has_none() {
+    let mut world = World::new(
+        SERVER,
+        &[("out1", "ann", "wrong"), ("out2", "bob", "secret")],
+    );
+    world.run_until(|world| world.server.sessions() == 2);
+    let engine = &mut world.server.engine;
+    for session in engine.sessions.keys().copied().collect::<Vec<_>>() {
+        engine.set_hooks(session, ":log info up", "");
+    }
+    world.run_until(|world| world.is_connected(1));
+    assert!(world.server.hooks.is_empty());
+    let log = world.server.take_log();
+    let warnings = log.iter().filter(|line| line.starts_with("script,"));
+    let warning = "script,warning <pptp-bob>: on-up: :log is not an absolute path";
+    assert_eq!(warnings.collect::<Vec<_>>(), [warning]);
 }
 
 #[test]
@@ -883,6 +957,7 @@ struct Host {
     datapath: Datapath,
     log: Vec<String>,
     lines: Vec<Line>,
+    hooks: Vec<Hook>,
     /// Bytes for the other host.
     tcp: VecDeque<(ConnId, Vec<u8>)>,
     connects: VecDeque<ConnId>,
@@ -912,6 +987,7 @@ impl Host {
             },
             log: Vec::new(),
             lines: Vec::new(),
+            hooks: Vec::new(),
             tcp: VecDeque::new(),
             connects: VecDeque::new(),
             closes: VecDeque::new(),
@@ -989,6 +1065,7 @@ impl Host {
                     }
                 }
                 Command::CloseDatapath => panic!("the versions are the same"),
+                Command::RunHook(hook) => self.hooks.push(hook),
                 Command::Log(line) => {
                     self.log.push(format!("{} {}", line.topics, line.text));
                     self.lines.push(line);
