@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::net::{Shutdown, TcpStream as StdTcpStream};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use greyhound_datapath::stats::SessionCounters;
 use super::super::datapath::SOCKET;
 use super::*;
 use crate::console::wire;
+use crate::hooks::runner::{self, Runner};
 use crate::model::Config;
 use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{
@@ -159,6 +161,49 @@ fn a_client_dials_by_name_and_comes_up_and_a_stop_ends_everything() {
 }
 
 #[test]
+fn hooks_run_in_the_process_for_them_up_to_those_of_the_stop() {
+    let port = free_port();
+    let client = "
+        /interface pptp-client
+        add name=out1 connect-to=localhost user=ann password=secret disabled=no
+    ";
+    let (run_dir, out_dir) = (folder(), folder());
+    let datapath = PlayedDatapath::listen(&run_dir);
+    let listener = Listener::bind(&run_dir.join(hooks::SOCKET)).unwrap();
+    let runner = Runner::new(runner::Options {
+        listener: listener.as_fd().try_clone_to_owned().unwrap(),
+        at_once: runner::AT_ONCE,
+        stop_grace: PATIENCE,
+        as_root: false,
+        log: Log::default(),
+    });
+    let (mut stop, stopped) = StdUnixStream::pair().unwrap();
+    let runner = thread::spawn(move || runner.run(stopped).unwrap());
+    let down = out_dir.join("down");
+    let on_down = format!("/bin/sh -c 'echo \"$PPTP_CAUSE\" >> {}'", down.display());
+    let config = format!("{SERVER}{client}");
+    let process = Process::start_with_hooks(&config, port, run_dir, move |server| {
+        for session in 0..8 {
+            server.set_hooks(SessionId(session), "/bin/echo hello", &on_down);
+        }
+    });
+    let log = process.log.clone();
+    for text in ["<pptp-ann>: on-up: hello", "out1: on-up: hello"] {
+        wait(|| {
+            let recent = log.recent();
+            let mut lines = recent.iter();
+            lines.find(|entry| entry.line.text == text).map(drop)
+        });
+    }
+    process.stop();
+    assert_eq!(datapath.finish(), 0, "sessions are left");
+    stop.write_all(&[0]).unwrap();
+    runner.join().unwrap();
+    assert_eq!(std::fs::read_to_string(down).unwrap(), "reboot\nreboot\n");
+    std::fs::remove_dir_all(out_dir).unwrap();
+}
+
+#[test]
 fn a_datapath_that_comes_back_is_greeted_again() {
     let run_dir = folder();
     let listener = Listener::bind(&run_dir.join(SOCKET)).unwrap();
@@ -190,6 +235,16 @@ impl Process {
     }
 
     fn start_with(config: &str, port: u16, run_dir: PathBuf) -> Self {
+        Self::start_with_hooks(config, port, run_dir, |_| {})
+    }
+
+    /// `set_hooks` is called before each turn.
+    fn start_with_hooks(
+        config: &str,
+        port: u16,
+        run_dir: PathBuf,
+        set_hooks: impl Fn(&mut Server<SystemEntropy>) + Send + 'static,
+    ) -> Self {
         let (config, _) = Config::parse(config).unwrap();
         let mut options = Options::new(run_dir.clone(), run_dir.clone(), config);
         options.bind = Some(Ipv4Addr::LOCALHOST);
@@ -215,7 +270,12 @@ impl Process {
             let listener = event_loop.listener.as_ref();
             let port = listener.map_or(0, |one| one.local_addr().unwrap().port());
             tell_port.send(port).unwrap();
-            while event_loop.turn().unwrap() {}
+            loop {
+                set_hooks(&mut event_loop.server);
+                if !event_loop.turn().unwrap() {
+                    break;
+                }
+            }
         });
         Self {
             port: port.recv().unwrap(),
