@@ -114,6 +114,8 @@ pub struct Server<E> {
     /// Set once the program stops: by when it has to.
     stop_by: Option<Instant>,
     misbehaviours: Misbehaviours,
+    /// The log is told of each control packet.
+    is_traced: bool,
     timers: Timers<Timer>,
     /// What may have something to say.
     touched: VecDeque<Timer>,
@@ -229,6 +231,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             next_number: SESSION_NUMBER_CLASS | u32::from(boot & 0xf) << 20,
             stop_by: None,
             misbehaviours: Misbehaviours::default(),
+            is_traced: false,
             timers: Timers::new(),
             touched: VecDeque::new(),
             commands: VecDeque::new(),
@@ -238,6 +241,11 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         server.settle(now);
         server
+    }
+
+    /// Tells the log of each control packet and message of connections from here on.
+    pub const fn trace(&mut self) {
+        self.is_traced = true;
     }
 
     /// A client connected. Where there are too many that have not proved who they are it is told

@@ -77,6 +77,8 @@ pub struct Config {
     pub uplink_mtu: u16,
     /// The PPP link.
     pub link: ppp::Config,
+    /// Tell the log of each control packet.
+    pub is_traced: bool,
 }
 
 /// How far a session is.
@@ -195,6 +197,7 @@ impl Session {
         self.first_frame_due = None;
         if self.is_alive() {
             self.open_link(now);
+            self.trace("rcvd", protocol, payload);
             self.link.handle_frame(now, protocol, payload);
             self.pump();
         }
@@ -439,11 +442,14 @@ impl Session {
     fn on_link(&mut self, command: ppp::Command) {
         let session = self.config.session;
         match command {
-            ppp::Command::Send { protocol, payload } => self.request(Request::Send {
-                session,
-                protocol,
-                payload,
-            }),
+            ppp::Command::Send { protocol, payload } => {
+                self.trace("sent", protocol, &payload);
+                self.request(Request::Send {
+                    session,
+                    protocol,
+                    payload,
+                });
+            }
             ppp::Command::SetLink(link) => self.on_link_options(link),
             ppp::Command::Authenticate { user, proof } => {
                 self.commands
@@ -624,6 +630,21 @@ impl Session {
             .with(Field::RxPackets, rx_packets)
             .with(Field::TxPackets, tx_packets);
         self.log(line);
+    }
+
+    /// Logs a control packet, if that is wanted: what it is under the session's name, and its options
+    /// below.
+    fn trace(&mut self, direction: &str, protocol: u16, payload: &[u8]) {
+        if !self.config.is_traced {
+            return;
+        }
+        let mut lines = ppp::describe(protocol, payload).into_iter();
+        if let Some(packet) = lines.next() {
+            self.say(Message::PppPacket, &format!("{direction} {packet}"));
+        }
+        for option in lines {
+            self.log(Line::new(Message::PppPacket, format!("   {option}")));
+        }
     }
 
     /// Logs what happens to the session, under its name.

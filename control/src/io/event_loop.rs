@@ -88,13 +88,17 @@ impl EventLoop {
         } else {
             None
         };
+        let mut server = Server::new(now, options.config, SystemEntropy, boot);
+        if options.log.wants(Message::PppPacket) || options.log.wants(Message::ControlMessage) {
+            server.trace();
+        }
         let waker = Waker::new(registry, RESOLVER).context("cannot create an eventfd")?;
         Ok(Self {
             log: options.log,
             console: Console::new(&options.run_dir, CONSOLE, registry)?,
             datapath: Datapath::new(&options.run_dir, DATAPATH, now),
             hooks: hooks::client::Client::new(&options.run_dir, HOOKS),
-            server: Server::new(now, options.config, SystemEntropy, boot),
+            server,
             port: options.port,
             accept_at: None,
             listener,

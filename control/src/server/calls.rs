@@ -13,7 +13,7 @@ use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::ppp;
 use crate::pptp::wire::{GeneralError, OutgoingCallResult};
-use crate::pptp::{self, Connection};
+use crate::pptp::{self, Connection, Direction};
 use crate::session::line::{self, Field, Line, Message};
 use crate::session::{self, Session, Side};
 
@@ -27,10 +27,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn insert_conn(
         &mut self,
         id: ConnId,
-        pptp: Connection,
+        mut pptp: Connection,
         (ours, peer): (Ipv4Addr, Ipv4Addr),
         client: Option<usize>,
     ) {
+        if self.is_traced {
+            pptp.trace();
+        }
         let conn = Conn {
             pptp,
             ours,
@@ -56,6 +59,15 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             match command {
                 pptp::Command::Send(bytes) => {
                     self.commands.push_back(Command::Send { conn: id, bytes });
+                }
+                pptp::Command::Traced(direction, name) => {
+                    let (peer, name) = (conn.peer, with_dashes(name));
+                    let text = match direction {
+                        Direction::Received => format!("rcvd {name} from {peer}"),
+                        Direction::Sent => format!("sent {name} to {peer}"),
+                    };
+                    let line = Line::new(Message::ControlMessage, text);
+                    self.log(line.with(Field::Caller, peer));
                 }
                 pptp::Command::Started { host_name, vendor } => {
                     let peer = conn.peer;
@@ -236,6 +248,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             max_mtu,
             uplink_mtu: hello.uplink_mtu,
             link,
+            is_traced: self.is_traced,
         };
         let entry = Entry {
             session: Session::open(now, config, Box::new(self.entropy.clone())),
@@ -312,4 +325,16 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
 /// The number after `number`: the lowest 20 bits count.
 const fn next_number(number: u32) -> u32 {
     (number & !0xf_ffff) | (number.wrapping_add(1) & 0xf_ffff)
+}
+
+/// The name of a message as RFC 2637 writes it: `Echo-Request` of `EchoRequest`.
+fn with_dashes(name: &str) -> String {
+    let mut dashed = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !dashed.is_empty() {
+            dashed.push('-');
+        }
+        dashed.push(c);
+    }
+    dashed
 }

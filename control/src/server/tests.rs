@@ -144,6 +144,43 @@ fn the_lines_of_a_session_say_what_they_are_about() {
 }
 
 #[test]
+fn control_messages_and_packets_are_told_if_they_are_wanted() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.server.engine.trace();
+    world.run_until(|world| world.is_connected(0));
+    let said = |message| -> Vec<_> {
+        let lines = world.server.lines.iter();
+        let lines = lines.filter(|line| line.message == Some(message));
+        lines.map(|line| &*line.text).collect()
+    };
+    assert_eq!(
+        said(Message::ControlMessage),
+        [
+            "rcvd Start-Control-Connection-Request from 192.0.2.1",
+            "sent Start-Control-Connection-Reply to 192.0.2.1",
+            "rcvd Outgoing-Call-Request from 192.0.2.1",
+            "sent Outgoing-Call-Reply to 192.0.2.1",
+        ]
+    );
+    let packets = said(Message::PppPacket);
+    let request = packets
+        .iter()
+        .position(|text| text.contains("rcvd LCP ConfReq id="));
+    assert!(
+        packets[request.unwrap() + 1].starts_with("   <"),
+        "{packets:#?}"
+    );
+    let response = packets
+        .iter()
+        .find(|text| text.contains("rcvd CHAP Response"));
+    assert!(response.unwrap().ends_with(" \"ann\""), "{packets:#?}");
+    assert!(packets.contains(&"   <addr 10.0.0.5>"), "{packets:#?}");
+    let client = world.client.lines.iter();
+    let mut messages = client.filter_map(|line| line.message);
+    assert!(!messages.any(|one| one == Message::PppPacket || one == Message::ControlMessage));
+}
+
+#[test]
 fn hooks_run_when_a_session_has_come_up_and_when_it_has_ended() {
     let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
     for side in 0..2 {

@@ -101,8 +101,10 @@ impl World {
         });
         let now = origin();
         let options = input.u8();
+        let mut engine = Server::new(now, CONFIG.clone(), CountingEntropy(3), 0);
+        engine.trace();
         let mut world = Self {
-            engine: Server::new(now, CONFIG.clone(), CountingEntropy(3), 0),
+            engine,
             now,
             conns: Vec::new(),
             connecting: Vec::new(),
