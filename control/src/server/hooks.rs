@@ -8,7 +8,7 @@ use super::{Command, Server};
 use crate::entropy::Entropy;
 use crate::hooks::{Accounting, Hook, Program, Subject, When};
 use crate::log::{Field, Line, Message};
-use crate::session::{Session, Side};
+use crate::session::{Session, Side, Stage};
 
 /// The hooks of a session.
 #[derive(Debug, Default)]
@@ -29,12 +29,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
     }
 
-    /// Packets flow in a session; the first time, that is when it has come up.
+    /// Looks whether a session has come up: whether packets flow for the first time.
     pub(super) fn note_up(&mut self, id: SessionId) {
         let Some(entry) = self.sessions.get_mut(&id) else {
             return;
         };
-        if entry.hooks.subject.is_some() {
+        let has_come_up = entry.session.stage() == Stage::Connected;
+        if !has_come_up || entry.hooks.subject.is_some() {
             return;
         }
         let Some(subject) = subject(&entry.session, entry.number) else {

@@ -20,6 +20,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 let deadline = entry.session.poll_timeout();
                 self.timers.set(Timer::Session(id), deadline);
                 self.note_stage(id);
+                self.note_up(id);
                 return;
             };
             match command {
@@ -186,14 +187,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Stage::Authenticated | Stage::Connected => {}
             Stage::Establishing | Stage::Removing | Stage::Gone => return,
         }
-        let (conn, client, stage) = (entry.conn, entry.client, entry.session.stage());
-        if stage == Stage::Connected {
-            if let Some(client) = client {
-                self.clients[client].dialer.handle_up();
-            }
-            self.note_up(id);
+        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage()) {
+            self.clients[client].dialer.handle_up();
         }
-        if let Some(conn) = self.conns.get_mut(&conn)
+        if let Some(conn) = self.conns.get_mut(&entry.conn)
             && std::mem::take(&mut conn.is_stranger)
         {
             self.half_open.leave(conn.peer);
