@@ -54,15 +54,10 @@ fn hooks_have_nothing_open_and_the_limits_that_programs_expect() {
 #[test]
 #[ignore = "needs root: ./run test"]
 fn root_is_asked_for_and_then_runs_only_what_is_its_own() {
-    let (refused, listener) = Runner::spawn("refused", &[]);
-    let refused = refused.wait_with_output().unwrap();
-    drop(listener);
-    fs::remove_dir(folder("refused")).unwrap();
-    assert!(!refused.status.success());
-    assert_eq!(
-        String::from_utf8_lossy(&refused.stderr),
-        "greyhound: hooks do not run as root unless that is asked for\n"
-    );
+    let mut runner = Runner::start("not-root", &[]);
+    let text = "<pptp-ann>: on-up: hooks do not run: root has to be asked for";
+    let refusal = [(Message::HookMissing, text.to_owned())];
+    assert_eq!(runner.run("/bin/true", &[]), refusal);
 
     let mut runner = Runner::start("as-root", &["--as-root"]);
     assert_eq!(runner.output_of("/usr/bin/id", &["-u"]), ["0"]);
@@ -76,6 +71,18 @@ fn root_is_asked_for_and_then_runs_only_what_is_its_own() {
         text.ends_with(": users other than root may change /tmp"),
         "{text}"
     );
+}
+
+#[test]
+#[ignore = "needs root: ./run test"]
+fn who_cannot_become_another_user_runs_nothing() {
+    let setpriv = ["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid"];
+    let user = ["--user", "65534", "65534"];
+    let mut runner = Runner::start_by(&setpriv, "unable", &user);
+    let text = "<pptp-ann>: on-up: hooks do not run: cannot become the user 65534: \
+                EPERM: Operation not permitted";
+    let refusal = [(Message::HookMissing, text.to_owned())];
+    assert_eq!(runner.run("/bin/true", &[]), refusal);
 }
 
 #[test]
@@ -106,19 +113,13 @@ struct Runner {
 
 impl Runner {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let (child, listener) = Self::spawn(name, arguments);
-        let dir = folder(name);
-        Self {
-            child: Some(child),
-            poll: Poll::new().unwrap(),
-            client: Client::new(&dir, Token(0)),
-            dir,
-            _listener: listener,
-        }
+        Self::start_by(&[], name, arguments)
     }
 
-    fn spawn(name: &str, arguments: &[&str]) -> (Child, Listener) {
-        let dir = folder(name);
+    /// The same through another program.
+    fn start_by(launcher: &[&str], name: &str, arguments: &[&str]) -> Self {
+        let name = format!("greyhound-hooks-{name}-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
         fs::create_dir_all(&dir).unwrap();
         let listener = Listener::bind(&dir.join(SOCKET)).unwrap();
         let stdin = listener.as_fd().try_clone_to_owned().unwrap();
@@ -129,6 +130,7 @@ impl Runner {
                 "ulimit -S -n 4096; exec 9</dev/null; exec \"$@\"",
                 "sh",
             ])
+            .args(launcher)
             .arg(env!("CARGO_BIN_EXE_greyhound"))
             .arg("hooks")
             .args(arguments)
@@ -138,7 +140,13 @@ impl Runner {
             .process_group(0)
             .spawn()
             .unwrap();
-        (child, listener)
+        Self {
+            child: Some(child),
+            poll: Poll::new().unwrap(),
+            client: Client::new(&dir, Token(0)),
+            dir,
+            _listener: listener,
+        }
     }
 
     /// What a program writes to its standard output.
@@ -201,10 +209,6 @@ fn hook(program: &str, arguments: &[&str]) -> Hook {
         environment: Vec::new(),
         timeout: TIMEOUT,
     }
-}
-
-fn folder(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("greyhound-hooks-{name}-{}", std::process::id()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the processes are real")]

@@ -32,11 +32,17 @@ pub enum Privilege {
 /// Runs hooks until SIGTERM or SIGINT. Standard input is the socket that the control process
 /// connects to.
 ///
+/// Where it cannot become who it should be, it runs nothing and says so of each hook: tunnels do not
+/// end for that.
+///
 /// # Errors
-/// What keeps it from starting: privileges that cannot be given up, above all.
+/// What keeps it from starting.
 pub fn run(privilege: Privilege, log: Log) -> anyhow::Result<()> {
     close_what_was_inherited().context("cannot look for open files")?;
-    drop_privileges(privilege)?;
+    let refusal = drop_privileges(privilege).err();
+    if refusal.is_some() {
+        privilege::drop_all()?;
+    }
     set_parent_process_death_signal(Some(Signal::TERM))
         .context("cannot ask for a signal at the end of the parent")?;
     // What programs have that a service manager starts.
@@ -49,6 +55,7 @@ pub fn run(privilege: Privilege, log: Log) -> anyhow::Result<()> {
         at_once: AT_ONCE,
         stop_grace: STOP_GRACE,
         as_root: privilege == Privilege::Root,
+        refusal: refusal.map(|error| format!("hooks do not run: {error:#}")),
         log,
     };
     let stop = stop_signals().context("cannot handle signals")?;
@@ -76,11 +83,11 @@ fn drop_privileges(privilege: Privilege) -> anyhow::Result<()> {
         Privilege::Stay => {}
         Privilege::Become(user) => {
             privilege::empty_bounding_set()?;
-            become_user(user).context("cannot become another user")?;
+            become_user(user).with_context(|| format!("cannot become the user {}", user.uid))?;
         }
     }
     if geteuid().is_root() {
-        bail!("hooks do not run as root unless that is asked for");
+        bail!("root has to be asked for");
     }
     privilege::drop_all()
 }

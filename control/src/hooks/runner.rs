@@ -37,6 +37,8 @@ pub struct Options {
     pub stop_grace: Duration,
     /// Hooks run as root.
     pub as_root: bool,
+    /// Why nothing may be run, if so: each hook is answered with it.
+    pub refusal: Option<String>,
     /// Where lines go that the control process is not there for.
     pub log: Log,
 }
@@ -47,6 +49,7 @@ pub struct Runner {
     listener: OwnedFd,
     stop_grace: Duration,
     as_root: bool,
+    refusal: Option<String>,
     log: Log,
     control: Option<Channel<Event, Request>>,
     outbox: VecDeque<Event>,
@@ -74,6 +77,7 @@ impl Runner {
             listener: options.listener,
             stop_grace: options.stop_grace,
             as_root: options.as_root,
+            refusal: options.refusal,
             log: options.log,
             control: None,
             outbox: VecDeque::new(),
@@ -231,7 +235,11 @@ impl Runner {
             }
         }
         while let Some(job) = self.queue.start() {
-            match Running::start(now, &job.hook, self.as_root) {
+            let started = match &self.refusal {
+                Some(reason) => Err(reason.clone()),
+                None => Running::start(now, &job.hook, self.as_root),
+            };
+            match started {
                 Ok(running) => {
                     self.running.insert(self.started, (job, running));
                     self.started += 1;

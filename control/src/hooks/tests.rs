@@ -391,6 +391,7 @@ impl World {
             at_once,
             stop_grace: Duration::from_millis(500),
             as_root: false,
+            refusal: None,
             log: log.clone(),
         });
         let (stop, stopped) = UnixStream::pair().unwrap();

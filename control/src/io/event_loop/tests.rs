@@ -175,6 +175,7 @@ fn hooks_run_in_the_process_for_them_up_to_those_of_the_stop() {
         at_once: runner::AT_ONCE,
         stop_grace: PATIENCE,
         as_root: false,
+        refusal: None,
         log: Log::default(),
     });
     let (mut stop, stopped) = StdUnixStream::pair().unwrap();
