@@ -9,6 +9,7 @@ pub mod dialer;
 pub mod entropy;
 pub mod hooks;
 pub mod io;
+pub mod language;
 pub mod log;
 pub mod model;
 pub mod ppp;

@@ -7,13 +7,17 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use greyhound_control::console::wire;
+use greyhound_control::console::{line, wire};
 use greyhound_control::hooks::process::{self, Privilege};
 use greyhound_control::hooks::user::User;
+use greyhound_control::io::Store;
+use greyhound_control::language::path;
 use greyhound_control::log::{Destination, Filter, Log, Topics};
+use greyhound_control::model::schema::MENUS;
 use greyhound_control::model::{self, Config};
 use greyhound_control::supervisor;
 use zeroize::Zeroizing;
@@ -43,10 +47,11 @@ struct Cli {
 const CONSOLE_HELP: &str = "\
 Console commands, asked of the running greyhound (paths with spaces or slashes, words may be
 shortened):
-  interface pptp-server print [detail]
-  interface pptp-client print [brief|detail] [show-sensitive]
-  interface pptp-client monitor NAME once
-  ppp active print [detail|stats]
+  interface pptp-server server set enabled=yes
+  ppp secret add name=MT-User password=StrongPass
+  ppp active print [detail|stats] [where name=MT-User]
+  interface pptp-client monitor pptp-out1 [once]
+  export [show-sensitive]
   datapath print";
 
 #[derive(Debug, Subcommand)]
@@ -227,6 +232,9 @@ fn is_told(error: &anyhow::Error) -> bool {
 }
 
 fn check_config(file: PathBuf) -> anyhow::Result<()> {
+    if !file.exists() {
+        bail!("{} cannot be read: there is no such file", file.display());
+    }
     let source = ConfigSource {
         config: Some(file),
         demo_config: false,
@@ -236,12 +244,18 @@ fn check_config(file: PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the configuration. What is wrong with it is told on standard error, a line each.
+/// Reads the configuration; one that is not there yet is empty, and the first change makes it.
+/// What is wrong with it is told on standard error, a line each.
 fn read_config(source: &ConfigSource) -> anyhow::Result<(Config, Warnings)> {
     let (name, text) = match &source.config {
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("{} cannot be read", path.display()))?;
+            let text = match std::fs::read_to_string(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let warning = format!("{}: warning: begins empty", path.display());
+                    return Ok((Config::default(), Warnings(vec![warning])));
+                }
+                text => text.with_context(|| format!("{} cannot be read", path.display()))?,
+            };
             (path.display().to_string(), Zeroizing::new(text))
         }
         None => ("demo".to_owned(), Zeroizing::new(model::DEMO.to_owned())),
@@ -285,6 +299,7 @@ fn control(
     // `up` has told the warnings, and not everything that starts again is to tell them again.
     let (config, _) = read_config(source)?;
     let mut options = greyhound_control::io::Options::new(run_dir, state_dir, config);
+    options.store = source.config.clone().map(Store::new);
     options.log = log.open();
     greyhound_control::io::run(options)
 }
@@ -312,21 +327,48 @@ fn console(run_dir: &Path, json: bool, words: Vec<OsString>) -> anyhow::Result<u
         .collect::<Result<Vec<_>, _>>()?;
     let (options, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "--json");
     let request = wire::Request {
-        words,
+        line: line::from_words(&words),
+        menu: Vec::new(),
+        numbers: wire::Numbers::new(),
         json: json || !options.is_empty(),
         width: terminal_width(),
     };
-    let reply = wire::ask(run_dir, &request)?;
-    let mut out = io::stdout().lock();
-    match out
-        .write_all(reply.text.as_bytes())
-        .and_then(|()| out.flush())
-    {
-        // Whoever read it has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.context("standard output")?,
+    loop {
+        let reply = wire::ask(run_dir, &request)?;
+        if reply.status == 0 && reply.text.is_empty() && !reply.menu.is_empty() {
+            // A menu is entered by who stays: here something is to be done there.
+            return expect_command(&reply.menu);
+        }
+        if !print(&reply.text)? || !reply.repeats {
+            return Ok(reply.status);
+        }
+        std::thread::sleep(MONITOR_INTERVAL);
     }
-    Ok(reply.status)
+}
+
+/// How often `monitor` looks.
+const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Says what may stand behind a path.
+fn expect_command(menu: &[String]) -> anyhow::Result<u8> {
+    let known = MENUS.iter().map(|known| known.path);
+    let path = known
+        .filter_map(|path| path.get(..menu.len()))
+        .find(|path| path.iter().eq(menu));
+    let names = path::names(MENUS, path.unwrap_or_default());
+    let names: Vec<_> = names.into_iter().map(path::Name::text).collect();
+    print(&format!("expected command name: {}\n", names.join(", ")))?;
+    Ok(1)
+}
+
+/// Prints a text; returns whether somebody reads it.
+fn print(text: &str) -> anyhow::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever read it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.context("standard output").map(|()| true),
+    }
 }
 
 /// The width of the terminal; what goes elsewhere is not wrapped.

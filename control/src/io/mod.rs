@@ -19,9 +19,11 @@ mod datapath;
 mod event_loop;
 pub(crate) mod privilege;
 mod resolve;
+mod store;
 mod tcp;
 
 use self::event_loop::EventLoop;
+pub use self::store::Store;
 
 /// What the control process is started with.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The configuration.
     pub config: Config,
+    /// Where changes of it are kept; `None` is nowhere.
+    pub store: Option<Store>,
     /// The address to listen on; `None` is all of them.
     pub bind: Option<Ipv4Addr>,
     /// The TCP port to listen on and to dial. Anything but [`pptp::PORT`] is for tests: no PPTP
@@ -49,6 +53,7 @@ impl Options {
             run_dir,
             state_dir,
             config,
+            store: None,
             bind: None,
             port: pptp::PORT,
             log: Log::default(),

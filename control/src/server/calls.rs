@@ -8,7 +8,7 @@ use greyhound_datapath::ipc::Tunnel;
 
 use super::half_open::MAX_STRANGER_CALLS;
 use super::hooks::Hooks;
-use super::{Command, Conn, ConnId, Datapath, Entry, Server, Timer};
+use super::{ClientId, Command, Conn, ConnId, Datapath, Entry, Server, Timer};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::ppp;
@@ -29,7 +29,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         id: ConnId,
         mut pptp: Connection,
         (ours, peer): (Ipv4Addr, Ipv4Addr),
-        client: Option<usize>,
+        client: Option<ClientId>,
     ) {
         if self.is_traced {
             pptp.trace();
@@ -119,7 +119,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let server = &self.config.server;
         let link = ppp::Config {
             role: ppp::Role::Server {
-                name: self.config.identity.clone(),
+                name: self.config.identity.name.clone(),
                 methods: server.authentication.clone(),
             },
             max_mru: server.max_mru,
@@ -175,7 +175,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         match self.draw_ids(now) {
             Ok((call_id, session)) => {
                 self.calls.insert(call_id, session);
-                self.clients[client].session = Some(session);
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.session = Some(session);
+                }
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.pptp.request_call(now, call_id);
                 }
@@ -199,7 +201,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let (Some(client), Some(&session)) = (client, self.calls.get(&call_id)) else {
             return;
         };
-        let config = &self.config.clients[client];
+        let Some(client) = self.clients.get_mut(&client) else {
+            return;
+        };
+        let config = &client.config;
+        let encryption = self.config.client_encryption(config);
+        let ipv6 = self.config.client_ipv6(config);
+        client.policy = Some((encryption, ipv6));
         let link = ppp::Config {
             role: ppp::Role::Client {
                 user: config.user.clone(),
@@ -208,14 +216,21 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             },
             max_mru: config.max_mru,
             mrru: config.mrru,
-            ipv6: self.config.client_ipv6(config),
-            encryption: self.config.client_encryption(config),
+            ipv6,
+            encryption,
             keepalive: config.keepalive_timeout,
             rechallenge: None,
         };
+        let profile = self.config.profile(&config.profile);
+        let hooks = profile.map_or_else(Hooks::default, |profile| {
+            Hooks::new(&profile.on_up, &profile.on_down)
+        });
         let side = Side::Client(config.name.clone());
         let call = (call_id, peer, side, config.max_mtu);
         self.open_session(now, id, session, call, link);
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.hooks = hooks;
+        }
     }
 
     pub(super) fn open_session(
@@ -258,6 +273,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             number: self.next_number,
             leases: Vec::new(),
             hooks: Hooks::default(),
+            granted: None,
+            is_stale: false,
         };
         self.arrivals += 1;
         self.next_number = next_number(self.next_number);
@@ -313,9 +330,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         self.commands.push_back(Command::Close { conn: id });
         if let Some(client) = conn.client {
-            let had_session = self.clients[client]
-                .session
-                .is_some_and(|session| self.sessions.contains_key(&session));
+            let session = self.clients.get(&client).and_then(|client| client.session);
+            let had_session = session.is_some_and(|session| self.sessions.contains_key(&session));
             let told = conn.told || had_session;
             self.on_dial_ended(now, client, (!told).then_some(cause));
         }

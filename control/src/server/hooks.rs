@@ -19,16 +19,19 @@ pub(super) struct Hooks {
     subject: Option<Subject>,
 }
 
-impl<E: Entropy + Clone + Send + 'static> Server<E> {
-    /// Sets what runs when a session has come up and when it has ended: `on-up` and `on-down` of
-    /// its profile, each a program with arguments, or empty. To be called before it comes up.
-    pub fn set_hooks(&mut self, session: SessionId, on_up: &str, on_down: &str) {
-        if let Some(entry) = self.sessions.get_mut(&session) {
-            on_up.clone_into(&mut entry.hooks.on_up);
-            on_down.clone_into(&mut entry.hooks.on_down);
+impl Hooks {
+    /// What runs when a session has come up and when it has ended, each a program with arguments,
+    /// or empty.
+    pub(super) fn new(on_up: &str, on_down: &str) -> Self {
+        Self {
+            on_up: on_up.to_owned(),
+            on_down: on_down.to_owned(),
+            subject: None,
         }
     }
+}
 
+impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// Looks whether a session has come up: whether packets flow for the first time.
     pub(super) fn note_up(&mut self, id: SessionId) {
         let Some(entry) = self.sessions.get_mut(&id) else {

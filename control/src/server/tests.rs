@@ -14,6 +14,8 @@ use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
 use crate::session;
 
+mod reconfigure;
+
 const SERVER: &str = "
     /interface pptp-server server
     set enabled=yes
@@ -182,14 +184,14 @@ fn control_messages_and_packets_are_told_if_they_are_wanted() {
 
 #[test]
 fn hooks_run_when_a_session_has_come_up_and_when_it_has_ended() {
-    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
-    for side in 0..2 {
-        world.run_until(|world| [&world.server, &world.client][side].sessions() == 1);
-        let host = [&mut world.server, &mut world.client].into_iter().nth(side);
-        let engine = &mut host.unwrap().engine;
-        let session = *engine.sessions.keys().next().unwrap();
-        engine.set_hooks(session, "/etc/up 'a b' $c", "/etc/down");
-    }
+    let hooks = r#"on-up="/etc/up 'a b' \$c" on-down=/etc/down"#;
+    let server = format!("{SERVER}\n/ppp profile set default {hooks}\n");
+    let clients = [("out1", "ann", "secret")];
+    let mut world = World::new(&server, &clients);
+    let profile = format!("/ppp profile set default-encryption {hooks}\n");
+    let client = format!("{}{profile}", client_config(&clients));
+    world.client = Host::new(&client, "192.0.2.1");
+    world.client.greet(world.now);
     world.run_until(|world| world.is_connected(0));
     let told = |hook: &Hook, name: &str| -> Option<String> {
         let mut variables = hook.environment.iter();
@@ -236,15 +238,10 @@ fn hooks_run_when_a_session_has_come_up_and_when_it_has_ended() {
 
 #[test]
 fn what_cannot_be_a_hook_is_a_warning_and_a_session_that_never_came_up_has_none() {
-    let mut world = World::new(
-        SERVER,
-        &[("out1", "ann", "wrong"), ("out2", "bob", "secret")],
-    );
-    world.run_until(|world| world.server.sessions() == 2);
-    let engine = &mut world.server.engine;
-    for session in engine.sessions.keys().copied().collect::<Vec<_>>() {
-        engine.set_hooks(session, ":log info up", "");
-    }
+    let server = format!("{SERVER}\n/ppp profile set pooled on-up=\":log info up\"\n");
+    let server = format!("{server}/ppp profile set default on-up=\":log info up\"\n");
+    let clients = [("out1", "ann", "wrong"), ("out2", "bob", "secret")];
+    let mut world = World::new(&server, &clients);
     world.run_until(|world| world.is_connected(1));
     assert!(world.server.hooks.is_empty());
     let log = world.server.take_log();
@@ -283,11 +280,11 @@ fn a_client_logs_its_steps_and_its_end() {
 fn a_dial_that_fails_says_why_once() {
     let mut world = World::new(SERVER, &[("out1", "ann", "wrong")]);
     world.run_until(|world| {
-        world.client.engine.clients[0]
+        world.client.engine.clients[&ClientId(0)]
             .dialer
             .poll_timeout()
             .is_some()
-            && world.client.engine.clients[0].conn.is_none()
+            && world.client.engine.clients[&ClientId(0)].conn.is_none()
     });
     let log = world.client.take_log();
     assert_eq!(
@@ -298,7 +295,7 @@ fn a_dial_that_fails_says_why_once() {
             "pptp,ppp,info out1: disconnected",
         ]
     );
-    let last_end = world.client.engine.clients[0].last_end;
+    let last_end = world.client.engine.clients[&ClientId(0)].last_end;
     assert_eq!(last_end, Some(Cause::FailedToAuthenticateOurselves));
 }
 
@@ -1063,8 +1060,10 @@ impl Host {
     }
 
     /// Keeps a configured client from dialling.
-    fn hold(&mut self, client: usize) {
-        self.engine.clients[client].dialer.switch_off();
+    fn hold(&mut self, client: u32) {
+        let client = ClientId(client);
+        let state = self.engine.clients.get_mut(&client).unwrap();
+        state.dialer.switch_off();
     }
 
     fn stop(&mut self, now: Instant) {
@@ -1240,8 +1239,10 @@ impl World {
     }
 
     /// Lets a client dial that was held.
-    fn release(&mut self, client: usize) {
-        self.client.engine.clients[client].dialer = Dialer::new(self.now, false);
+    fn release(&mut self, client: u32) {
+        let client = ClientId(client);
+        let state = self.client.engine.clients.get_mut(&client).unwrap();
+        state.dialer = Dialer::new(self.now, false);
         self.client.engine.touched.push_back(Timer::Client(client));
         self.client.engine.settle(self.now);
     }

@@ -119,6 +119,65 @@ fn a_disabled_server_does_not_listen_and_the_console_answers() {
 }
 
 #[test]
+fn a_change_is_kept_in_the_file_and_holds_at_once() {
+    let run_dir = folder();
+    let file = run_dir.join("greyhound.rsc");
+    let port = free_port();
+    let store = Some(Store::new(file.clone()));
+    let process = Process::start_keeping("", port, run_dir, store);
+    let address = (Ipv4Addr::LOCALHOST, port);
+    assert!(StdTcpStream::connect(address).is_err());
+    let done = process.ask("/interface pptp-server server set enabled=yes");
+    assert_eq!((done.status, done.text.as_str()), (0, ""));
+    StdTcpStream::connect(address).unwrap();
+    let done = process.ask("/ppp secret add name=ann password=secret");
+    assert_eq!(done.status, 0, "{}", done.text);
+    let saved = std::fs::read_to_string(&file).unwrap();
+    let (saved, _) = Config::parse(&saved).unwrap();
+    assert!(saved.server.enabled);
+    assert_eq!(saved.secrets[0].password.as_str(), "secret");
+    let log = process.ask("/log print where topics~\"system\"").text;
+    assert!(
+        log.contains("system,info PPTP Server settings changed by admin\n"),
+        "{log}"
+    );
+
+    process.ask("/interface pptp-server server set enabled=no");
+    assert!(StdTcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_cannot_be_kept_or_listened_for_is_not_done() {
+    let run_dir = folder();
+    let file = run_dir.join("no such folder/greyhound.rsc");
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let process = Process::start_keeping("", port, run_dir, Some(Store::new(file.clone())));
+    let refused = process.ask("/ppp secret add name=ann");
+    assert_eq!(refused.status, 1);
+    let expected = format!("failure: cannot save {}: ", file.display());
+    assert!(refused.text.starts_with(&expected), "{}", refused.text);
+    assert_eq!(process.ask("/ppp secret print count-only").text, "0\n");
+    let refused = process.ask("/interface pptp-server server set enabled=yes");
+    assert!(
+        refused.text.starts_with("failure: cannot listen on TCP "),
+        "{}",
+        refused.text
+    );
+    drop(taken);
+}
+
+#[test]
+fn a_session_is_ended_from_the_console() {
+    let process = Process::start(SERVER);
+    let none = process.ask("/ppp active remove 0");
+    assert_eq!(
+        (none.status, none.text.as_str()),
+        (1, "no such item (line 1 column 20)\n")
+    );
+}
+
+#[test]
 fn many_consoles_at_once_are_all_answered() {
     let process = Process::start(SERVER);
     thread::scope(|scope| {
@@ -181,13 +240,14 @@ fn hooks_run_in_the_process_for_them_up_to_those_of_the_stop() {
     let (mut stop, stopped) = StdUnixStream::pair().unwrap();
     let runner = thread::spawn(move || runner.run(stopped).unwrap());
     let down = out_dir.join("down");
-    let on_down = format!("/bin/sh -c 'echo \"$PPTP_CAUSE\" >> {}'", down.display());
-    let config = format!("{SERVER}{client}");
-    let process = Process::start_with_hooks(&config, port, run_dir, move |server| {
-        for session in 0..8 {
-            server.set_hooks(SessionId(session), "/bin/echo hello", &on_down);
-        }
-    });
+    let script = out_dir.join("script");
+    std::fs::write(&script, format!("echo $PPTP_CAUSE >> {}", down.display())).unwrap();
+    let hooks = format!(
+        "on-up=\"/bin/echo hello\" on-down=\"/bin/sh {}\"",
+        script.display()
+    );
+    let profiles = format!("/ppp profile\nset default {hooks}\nset default-encryption {hooks}\n");
+    let process = Process::start_with(&format!("{SERVER}{client}{profiles}"), port, run_dir);
     let log = process.log.clone();
     for text in ["<pptp-ann>: on-up: hello", "out1: on-up: hello"] {
         wait(|| {
@@ -236,20 +296,15 @@ impl Process {
     }
 
     fn start_with(config: &str, port: u16, run_dir: PathBuf) -> Self {
-        Self::start_with_hooks(config, port, run_dir, |_| {})
+        Self::start_keeping(config, port, run_dir, None)
     }
 
-    /// `set_hooks` is called before each turn.
-    fn start_with_hooks(
-        config: &str,
-        port: u16,
-        run_dir: PathBuf,
-        set_hooks: impl Fn(&mut Server<SystemEntropy>) + Send + 'static,
-    ) -> Self {
+    fn start_keeping(config: &str, port: u16, run_dir: PathBuf, store: Option<Store>) -> Self {
         let (config, _) = Config::parse(config).unwrap();
         let mut options = Options::new(run_dir.clone(), run_dir.clone(), config);
         options.bind = Some(Ipv4Addr::LOCALHOST);
         options.port = port;
+        options.store = store;
         let log = options.log.clone();
         let (stop, signals) = StdUnixStream::pair().unwrap();
         signals.set_nonblocking(true).unwrap();
@@ -271,12 +326,7 @@ impl Process {
             let listener = event_loop.listener.as_ref();
             let port = listener.map_or(0, |one| one.local_addr().unwrap().port());
             tell_port.send(port).unwrap();
-            loop {
-                set_hooks(&mut event_loop.server);
-                if !event_loop.turn().unwrap() {
-                    break;
-                }
-            }
+            while event_loop.turn().unwrap() {}
         });
         Self {
             port: port.recv().unwrap(),
@@ -300,9 +350,11 @@ impl Process {
         self.passed_millis.fetch_add(millis, Ordering::SeqCst);
     }
 
-    fn ask(&self, words: &str) -> wire::Reply {
+    fn ask(&self, words: &str) -> Reply {
         let request = wire::Request {
-            words: words.split(' ').map(str::to_owned).collect(),
+            line: words.to_owned(),
+            menu: Vec::new(),
+            numbers: wire::Numbers::new(),
             json: false,
             width: 80,
         };
