@@ -207,6 +207,7 @@ impl Supervisor<'_> {
         let deadline = now() + self.policy.grace;
         let name = self.slots[index].program.name;
         self.slots[index].signal(Signal::TERM);
+        let mut is_killed = false;
         loop {
             // Those whose turn to stop comes later may end meanwhile.
             for slot in &mut self.slots {
@@ -219,8 +220,11 @@ impl Supervisor<'_> {
             if now() < deadline {
                 self.wait(None, Some(deadline))?;
             } else {
-                let _ = writeln!(self.log, "{name} does not stop and is killed");
-                self.slots[index].signal(Signal::KILL);
+                // The end of its output may be there before its own.
+                if !std::mem::replace(&mut is_killed, true) {
+                    let _ = writeln!(self.log, "{name} does not stop and is killed");
+                    self.slots[index].signal(Signal::KILL);
+                }
                 self.wait(None, Some(now() + self.policy.grace))?;
             }
         }
