@@ -97,8 +97,8 @@ fn a_runner_that_is_stopped_ends_what_runs_and_tells_it_on_standard_error() {
     let output = runner.stop();
     assert!(output.status.success(), "{output:?}");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let text = " script,debug <pptp-ann>: on-up: /bin/sleep ended after 0.2 s\n";
-    assert!(stderr.ends_with(text), "{stderr}");
+    let text = " script,debug <pptp-ann>: on-up: /bin/sleep ended after ";
+    assert!(stderr.contains(text), "{stderr}");
 }
 
 /// A process that runs hooks, and what the control process has of it.

@@ -31,7 +31,10 @@ pub(super) fn ended(hook: &Hook, end: &End) -> Vec<Line> {
         ),
         Outcome::TimedOut => (
             Message::HookFailed,
-            format!("{program} took longer than {lasted:.1} s and was killed"),
+            format!(
+                "{program} took longer than {:.1} s and was killed",
+                hook.timeout.as_secs_f32()
+            ),
         ),
         Outcome::Stopped => (
             Message::HookFailed,

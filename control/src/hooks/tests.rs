@@ -107,7 +107,7 @@ fn on_down_waits_for_on_up_and_for_nobody_else() {
     let mut world = World::start(4);
     let said = world.dir.join("said");
     let said = said.display();
-    let up = world.script("up", &format!("sleep 0.3; echo up >> {said}"));
+    let up = world.script("up", &format!("sleep 0.5; echo up >> {said}"));
     let down = world.script("down", &format!("echo down >> {said}"));
     let other = world.script("other", &format!("echo other >> {said}"));
     world.ask(hook("a", &up));
@@ -389,7 +389,7 @@ impl World {
         let runner = Runner::new(Options {
             listener: listener.as_fd().try_clone_to_owned().unwrap(),
             at_once,
-            stop_grace: Duration::from_millis(500),
+            stop_grace: Duration::from_secs(1),
             as_root: false,
             refusal: None,
             log: log.clone(),
