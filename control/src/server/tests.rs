@@ -237,6 +237,16 @@ fn hooks_run_when_a_session_has_come_up_and_when_it_has_ended() {
 }
 
 #[test]
+fn a_lost_datapath_ends_sessions_with_their_hooks_once() {
+    let server = format!("{SERVER}\n/ppp profile set default on-up=/up on-down=/down\n");
+    let mut world = World::new(&server, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.server.lose_datapath(world.now);
+    let ran: Vec<_> = world.server.hooks.iter().map(|hook| hook.when).collect();
+    assert_eq!(ran, [When::Up, When::Down]);
+}
+
+#[test]
 fn what_cannot_be_a_hook_is_a_warning_and_a_session_that_never_came_up_has_none() {
     let server = format!("{SERVER}\n/ppp profile set pooled on-up=\":log info up\"\n");
     let server = format!("{server}/ppp profile set default on-up=\":log info up\"\n");
