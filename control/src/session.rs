@@ -77,6 +77,8 @@ pub struct Config {
     pub uplink_mtu: u16,
     /// The PPP link.
     pub link: ppp::Config,
+    /// Tell the log of each control packet.
+    pub is_traced: bool,
 }
 
 /// How far a session is.
@@ -131,6 +133,7 @@ pub struct Session {
     /// Attach requests without an answer: a later one overtakes an earlier one's answer.
     attaching: u32,
     kernel_name: String,
+    ifindex: u32,
     /// When packets began to flow.
     since: Option<Instant>,
     counters: SessionCounters,
@@ -167,6 +170,7 @@ impl Session {
             up: None,
             attaching: 0,
             kernel_name: String::new(),
+            ifindex: 0,
             since: None,
             counters: SessionCounters::default(),
             sampling: false,
@@ -193,6 +197,7 @@ impl Session {
         self.first_frame_due = None;
         if self.is_alive() {
             self.open_link(now);
+            self.trace("rcvd", protocol, payload);
             self.link.handle_frame(now, protocol, payload);
             self.pump();
         }
@@ -222,12 +227,13 @@ impl Session {
     }
 
     /// The session's interface is up.
-    pub fn handle_attached(&mut self, now: Instant, kernel_name: String) {
+    pub fn handle_attached(&mut self, now: Instant, kernel_name: String, ifindex: u32) {
         self.attaching = self.attaching.saturating_sub(1);
         if self.attaching > 0 || self.up.is_none() || !self.is_alive() {
             return;
         }
         self.kernel_name = kernel_name;
+        self.ifindex = ifindex;
         self.stage = Stage::Connected;
         self.since.get_or_insert(now);
         self.say(Message::Connected, "connected");
@@ -372,6 +378,24 @@ impl Session {
         &self.kernel_name
     }
 
+    /// The kernel's index of the interface, 0 before there is one.
+    #[must_use]
+    pub const fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Which end of it we are.
+    #[must_use]
+    pub const fn side(&self) -> &Side {
+        &self.config.side
+    }
+
+    /// Why it ended, once it has.
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
     /// What it has while its network is up.
     #[must_use]
     pub const fn up(&self) -> Option<&Up> {
@@ -418,11 +442,14 @@ impl Session {
     fn on_link(&mut self, command: ppp::Command) {
         let session = self.config.session;
         match command {
-            ppp::Command::Send { protocol, payload } => self.request(Request::Send {
-                session,
-                protocol,
-                payload,
-            }),
+            ppp::Command::Send { protocol, payload } => {
+                self.trace("sent", protocol, &payload);
+                self.request(Request::Send {
+                    session,
+                    protocol,
+                    payload,
+                });
+            }
             ppp::Command::SetLink(link) => self.on_link_options(link),
             ppp::Command::Authenticate { user, proof } => {
                 self.commands
@@ -603,6 +630,21 @@ impl Session {
             .with(Field::RxPackets, rx_packets)
             .with(Field::TxPackets, tx_packets);
         self.log(line);
+    }
+
+    /// Logs a control packet, if that is wanted: what it is under the session's name, and its options
+    /// below.
+    fn trace(&mut self, direction: &str, protocol: u16, payload: &[u8]) {
+        if !self.config.is_traced {
+            return;
+        }
+        let mut lines = ppp::describe(protocol, payload).into_iter();
+        if let Some(packet) = lines.next() {
+            self.say(Message::PppPacket, &format!("{direction} {packet}"));
+        }
+        for option in lines {
+            self.log(Line::new(Message::PppPacket, format!("   {option}")));
+        }
     }
 
     /// Logs what happens to the session, under its name.
