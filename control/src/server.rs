@@ -23,7 +23,6 @@ use crate::dialer::Dialer;
 use crate::entropy::Entropy;
 use crate::hooks::Hook;
 use crate::model::{Config, PptpClient, Resolved, Running};
-use crate::ppp::{Encryption, UseIpv6};
 use crate::pptp::{CallIds, Connection, Misbehaviours};
 use crate::session::Session;
 use crate::session::line::{Field, Line, Message};
@@ -39,6 +38,7 @@ mod reconfigure;
 mod refresh;
 mod sessions;
 mod snapshot;
+mod terms;
 mod timers;
 mod users;
 
@@ -178,7 +178,7 @@ struct Client {
     /// Changed or removed: it only comes to its end.
     is_retired: bool,
     /// What its profile gave to the session.
-    policy: Option<(Encryption, UseIpv6)>,
+    granted: Option<Resolved>,
     dialer: Dialer,
     conn: Option<ConnId>,
     session: Option<SessionId>,

@@ -81,6 +81,13 @@ pub struct Config {
     pub is_traced: bool,
 }
 
+/// What a session may do, and what belongs to it while it is up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How long packets may flow.
+    pub session_timeout: Option<Duration>,
+}
+
 /// How far a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -136,6 +143,7 @@ pub struct Session {
     ifindex: u32,
     /// When packets began to flow.
     since: Option<Instant>,
+    terms: Terms,
     counters: SessionCounters,
     /// The link waits for counters.
     sampling: bool,
@@ -172,6 +180,7 @@ impl Session {
             kernel_name: String::new(),
             ifindex: 0,
             since: None,
+            terms: Terms::default(),
             counters: SessionCounters::default(),
             sampling: false,
             speak_at: is_server.then_some(now + SPEAK_TIMEOUT),
@@ -224,6 +233,11 @@ impl Session {
         }
         self.link.handle_verdict(now, verdict);
         self.pump();
+    }
+
+    /// What it may do, once it is known who the peer is.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
     }
 
     /// The session's interface is up.
@@ -322,6 +336,10 @@ impl Session {
             self.authentication_due = None;
             self.close(now, Cause::Timeout);
         }
+        if self.expires_at().is_some_and(|at| at <= now) {
+            self.terms.session_timeout = None;
+            self.close(now, Cause::SessionTimeout);
+        }
         self.link.handle_timeout(now);
         self.pump();
     }
@@ -339,7 +357,8 @@ impl Session {
         }
         let link = self.link.poll_timeout();
         let ours = [self.speak_at, self.first_frame_due, self.authentication_due];
-        link.into_iter().chain(ours.into_iter().flatten()).min()
+        let ours = ours.into_iter().flatten();
+        link.into_iter().chain(ours).chain(self.expires_at()).min()
     }
 
     /// How far it is.
@@ -420,6 +439,11 @@ impl Session {
         if self.speak_at.take().is_some() {
             self.link.open(now);
         }
+    }
+
+    /// When packets will have flowed for long enough.
+    fn expires_at(&self) -> Option<Instant> {
+        self.since?.checked_add(self.terms.session_timeout?)
     }
 
     const fn is_alive(&self) -> bool {

@@ -176,7 +176,7 @@ fn keys_for_encryption(draft: &mut Draft) {
         }
     }
     for client in &config.clients {
-        let required = config.client_encryption(client) == Encryption::Required;
+        let required = config.resolve_client(client).encryption == Encryption::Required;
         if required && !gives_keys(&client.allow) {
             failures.push((PptpClient::MENU.path, client.meta.id, "allow"));
         }

@@ -8,6 +8,7 @@ use greyhound_datapath::ipc::Tunnel;
 
 use super::half_open::MAX_STRANGER_CALLS;
 use super::hooks::Hooks;
+use super::terms::terms;
 use super::{ClientId, Command, Conn, ConnId, Datapath, Entry, Server, Timer};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
@@ -205,9 +206,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return;
         };
         let config = &client.config;
-        let encryption = self.config.client_encryption(config);
-        let ipv6 = self.config.client_ipv6(config);
-        client.policy = Some((encryption, ipv6));
+        let resolved = self.config.resolve_client(config);
         let link = ppp::Config {
             role: ppp::Role::Client {
                 user: config.user.clone(),
@@ -216,20 +215,18 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             },
             max_mru: config.max_mru,
             mrru: config.mrru,
-            ipv6,
-            encryption,
+            ipv6: resolved.ipv6,
+            encryption: resolved.encryption,
             keepalive: config.keepalive_timeout,
             rechallenge: None,
         };
-        let profile = self.config.profile(&config.profile);
-        let hooks = profile.map_or_else(Hooks::default, |profile| {
-            Hooks::new(&profile.on_up, &profile.on_down)
-        });
         let side = Side::Client(config.name.clone());
         let call = (call_id, peer, side, config.max_mtu);
+        client.granted = Some(resolved.clone());
         self.open_session(now, id, session, call, link);
         if let Some(entry) = self.sessions.get_mut(&session) {
-            entry.hooks = hooks;
+            entry.session.set_terms(terms(&resolved));
+            entry.hooks = Hooks::new(&resolved.on_up, &resolved.on_down);
         }
     }
 

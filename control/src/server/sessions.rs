@@ -6,6 +6,7 @@ use std::time::Instant;
 use greyhound_datapath::ids::SessionId;
 
 use super::hooks::Hooks;
+use super::terms::terms;
 use super::{Command, Datapath, Entry, Granted, Server, Timer, login};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
@@ -96,6 +97,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 user: known.name.clone(),
                 resolved: known.resolved.clone(),
             });
+            entry.session.set_terms(terms(&known.resolved));
             entry.hooks = Hooks::new(&known.resolved.on_up, &known.resolved.on_down);
         }
         let accept = ppp::Accept {
