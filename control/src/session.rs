@@ -12,7 +12,9 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::SessionId;
-use greyhound_datapath::ipc::{Interface, LinkOptions, Multilink, Request, Tunnel};
+use greyhound_datapath::ipc::{
+    Interface, LinkOptions, Membership, Multilink, Request, Tunnel, Warning,
+};
 use greyhound_datapath::stats::SessionCounters;
 
 use crate::cause::Cause;
@@ -242,6 +244,14 @@ impl Session {
             let reason = line::printable(reason);
             self.log(line::failure(format!("{}: {reason}", self.name)));
             self.close(now, Cause::PortError);
+        }
+    }
+
+    /// The session has to do without something that belongs to its interface.
+    pub fn handle_warning(&mut self, warning: &Warning) {
+        if self.is_alive() {
+            let warning = line::printable(&warning.to_string());
+            self.log(line::warning(format!("{}: {warning}", self.name)));
         }
     }
 
@@ -556,6 +566,7 @@ impl Session {
                 // A server gave the peer its one address; behind a client's server is a network.
                 check_source: self.config.side == Side::Server,
                 ipv6: ipv6.map(|ipv6| ipv6.ours),
+                membership: Membership::default(),
             },
         });
     }

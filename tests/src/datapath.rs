@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::seqpacket::Channel;
 use greyhound_datapath::ipc::{
-    Event, Interface, IoMode, LinkOptions, Multilink, Request, Tunnel, VERSION, WorkerTotals,
+    Event, Interface, IoMode, LinkOptions, Membership, Multilink, Request, Tunnel, VERSION,
+    WorkerTotals,
 };
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 use greyhound_datapath::stats::WorkerCounters;
@@ -123,6 +124,7 @@ impl Datapath {
             mtu: terms.mrru.unwrap_or(MTU),
             check_source: true,
             ipv6: Some(end.link_local()),
+            membership: Membership::default(),
         };
         self.say(&Request::Attach { session, interface })?;
         let attached = self.hear("Attached", |event| match event {
@@ -131,6 +133,7 @@ impl Datapath {
             Event::Hello { .. }
             | Event::Held { .. }
             | Event::Frame { .. }
+            | Event::Warning { .. }
             | Event::MppeOutOfSync { .. }
             | Event::MppeKeysDiffer { .. }
             | Event::Counters { .. }

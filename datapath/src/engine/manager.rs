@@ -24,10 +24,10 @@ use super::registry::{Registry, Totals};
 use super::tun::Offload;
 use super::uring::hint;
 use super::worker::{Command, ControlFrame, Outbox, POOL_BUFFERS, Parts, Report, Worker};
-use super::{privileges, raw, tun};
+use super::{membership, privileges, raw, tun};
 use crate::ids::{MAX_SESSIONS, SessionId, WorkerId};
 use crate::ipc::seqpacket::{Channel, Error as ChannelError, Listener};
-use crate::ipc::{self, Event, Request, Tunnel, WorkerTotals};
+use crate::ipc::{self, Event, Request, Tunnel, Warning, WorkerTotals};
 use crate::session::{InnerAddress, Notice};
 
 const LISTENER: Token = Token(0);
@@ -149,6 +149,7 @@ impl Manager {
             answer.map_err(anyhow::Error::msg)?;
         }
         privileges::keep_interfaces_only()?;
+        membership::delete_left_routes();
         let registry = poll.registry();
         let listener_fd = setup.listener.as_raw_fd();
         registry.register(&mut SourceFd(&listener_fd), LISTENER, Interest::READABLE)?;
@@ -304,7 +305,12 @@ impl Manager {
             }
             Request::ResetMppe { session } => self.tell_owner(session, Command::ResetMppe(session)),
             Request::Attach { session, interface } => match self.attach(session, &interface) {
-                Ok(event) => self.say(event),
+                Ok((event, warnings)) => {
+                    self.say(event);
+                    for warning in warnings {
+                        self.say(Event::Warning { session, warning });
+                    }
+                }
                 Err(reason) => self.say(Event::Failed { session, reason }),
             },
             Request::SetIpv6 { session, address } => self.set_ipv6(session, address),
@@ -385,7 +391,11 @@ impl Manager {
         Ok(())
     }
 
-    fn attach(&mut self, id: SessionId, interface: &ipc::Interface) -> Result<Event, String> {
+    fn attach(
+        &mut self,
+        id: SessionId,
+        interface: &ipc::Interface,
+    ) -> Result<(Event, Vec<Warning>), String> {
         let owner = self.registry.owner(id);
         let owner = owner.ok_or_else(|| format!("no session {}", id.0))?;
         let tun = tun::create(interface, self.offload).map_err(|error| format!("{error:#}"))?;
@@ -398,6 +408,10 @@ impl Manager {
                 "the kernel does not leave us all that it could; Linux 6.2 does"
             );
         }
+        let routes = &interface.membership.routes;
+        let warnings = membership::add_routes(tun.ifindex, routes);
+        let networks = routes.iter().map(|route| route.destination).collect();
+        self.tell(owner, Command::SetNetworks(id, networks));
         let inner = InnerAddress {
             peer: interface.peer,
             check_source: interface.check_source,
@@ -411,7 +425,7 @@ impl Manager {
             ifindex: tun.ifindex,
         };
         self.tell(owner, Command::Attach(id, tun, inner));
-        Ok(attached)
+        Ok((attached, warnings))
     }
 
     fn set_ipv6(&mut self, id: SessionId, address: Option<Ipv6Addr>) {

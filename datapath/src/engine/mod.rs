@@ -7,6 +7,7 @@
 pub mod buffers;
 pub mod handoff;
 pub mod manager;
+pub mod membership;
 pub mod netlink;
 pub mod options;
 pub mod privileges;
