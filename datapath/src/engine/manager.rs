@@ -17,6 +17,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::handoff::Inboxes;
+use super::membership::Memberships;
 use super::netlink::{Netlink, Uplink};
 use super::probe::Io;
 use super::reaper::Reaper;
@@ -24,8 +25,9 @@ use super::registry::{Registry, Totals};
 use super::tun::Offload;
 use super::uring::hint;
 use super::worker::{Command, ControlFrame, Outbox, POOL_BUFFERS, Parts, Report, Worker};
-use super::{membership, privileges, raw, tun};
+use super::{privileges, raw, tun};
 use crate::ids::{MAX_SESSIONS, SessionId, WorkerId};
+use crate::ipc::membership::MAX_ROUTES;
 use crate::ipc::seqpacket::{Channel, Error as ChannelError, Listener};
 use crate::ipc::{self, Event, Request, Tunnel, Warning, WorkerTotals};
 use crate::session::{InnerAddress, Notice};
@@ -65,6 +67,7 @@ pub struct Manager {
     inboxes: Arc<Inboxes>,
     /// The kernel's index of each session's interface.
     interfaces: HashMap<SessionId, u32>,
+    memberships: Memberships,
 }
 
 /// A worker's thread, and how to tell it something.
@@ -149,7 +152,6 @@ impl Manager {
             answer.map_err(anyhow::Error::msg)?;
         }
         privileges::keep_interfaces_only()?;
-        membership::delete_left_routes();
         let registry = poll.registry();
         let listener_fd = setup.listener.as_raw_fd();
         registry.register(&mut SourceFd(&listener_fd), LISTENER, Interest::READABLE)?;
@@ -172,6 +174,7 @@ impl Manager {
             reaper,
             inboxes,
             interfaces: HashMap::new(),
+            memberships: Memberships::start(),
         };
         Ok((manager, setup.signal))
     }
@@ -219,6 +222,7 @@ impl Manager {
                 tracing::error!("a worker panicked");
             }
         }
+        self.memberships.leave_all();
         for report in self.reports.try_iter() {
             if let Report::Released(tun) = report {
                 self.reaper.bury(tun);
@@ -408,9 +412,12 @@ impl Manager {
                 "the kernel does not leave us all that it could; Linux 6.2 does"
             );
         }
-        let routes = &interface.membership.routes;
-        let warnings = membership::add_routes(tun.ifindex, routes);
-        let networks = routes.iter().map(|route| route.destination).collect();
+        let membership = &interface.membership;
+        let name = &tun.kernel_name;
+        // Before the first packet: it is to be filtered too.
+        let warnings = self.memberships.join(tun.ifindex, name, membership);
+        let routes = membership.routes.iter().take(MAX_ROUTES);
+        let networks = routes.map(|route| route.destination).collect();
         self.tell(owner, Command::SetNetworks(id, networks));
         let inner = InnerAddress {
             peer: interface.peer,
@@ -463,12 +470,13 @@ impl Manager {
     }
 
     fn take_reports(&mut self) -> Result<()> {
+        let mut released = Vec::new();
         while let Ok(report) = self.reports.try_recv() {
             match report {
                 Report::Counters(session, counters) => {
                     self.say(Event::Counters { session, counters });
                 }
-                Report::Released(tun) => self.reaper.bury(tun),
+                Report::Released(tun) => released.push(tun),
                 Report::Removed(id, counters) => {
                     self.registry.forget(id);
                     self.say(Event::Removed {
@@ -492,6 +500,12 @@ impl Manager {
                     anyhow::bail!("worker {} broke: {reason}", worker.0);
                 }
             }
+        }
+        // Nothing passes them any more. Many sessions often end at once: one transaction is for all.
+        self.memberships
+            .leave(released.iter().map(|tun| tun.ifindex));
+        for tun in released {
+            self.reaper.bury(tun);
         }
         Ok(())
     }

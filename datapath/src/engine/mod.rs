@@ -9,6 +9,7 @@ pub mod handoff;
 pub mod manager;
 pub mod membership;
 pub mod netlink;
+pub mod nftables;
 pub mod options;
 pub mod privileges;
 pub mod probe;
