@@ -22,8 +22,6 @@ use super::xsk;
 
 mod routes;
 
-pub use routes::ROUTE_PROTOCOL;
-
 /// Room for one answer: an interface with all its statistics takes about 2 KB.
 const ANSWER_BYTES: usize = 32 * 1024;
 

@@ -10,6 +10,9 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// Who made a route, for the kernel and for `ip route show proto 112`. None of the numbers that
+/// iproute2 has a name for; 112 is `p`.
+pub const ROUTE_PROTOCOL: u8 = 112;
 /// The most routes of one session.
 pub const MAX_ROUTES: usize = 64;
 /// The most lists that one session's address joins.

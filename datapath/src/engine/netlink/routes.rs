@@ -14,10 +14,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::Netlink;
 use crate::ipc::Route;
-
-/// Who made a route, for the kernel and for `ip route show proto 112`. None of the numbers that
-/// iproute2 has a name for; 112 is `p`.
-pub const ROUTE_PROTOCOL: u8 = 112;
+use crate::ipc::membership::ROUTE_PROTOCOL;
 
 impl Netlink {
     /// Adds a route through an interface. It counts before an equal one of another interface: a
