@@ -8,6 +8,8 @@ pub mod console;
 pub mod dialer;
 pub mod entropy;
 pub mod io;
+pub mod language;
+pub mod log;
 pub mod model;
 pub mod ppp;
 pub mod pptp;
