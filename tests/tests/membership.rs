@@ -97,6 +97,13 @@ fn the_operators_rules_find_a_session_in_its_lists_while_it_is_up() -> Result<()
     assert_eq!(Ping::run(pair.namespace(End::Far), &words)?.received, 3);
     assert!(counted(near, "count")? >= 3);
 
+    near.run("nft", &["flush ruleset"])?;
+    wait_until("it is in its lists again", PATIENCE, || {
+        ["customers", "users"]
+            .iter()
+            .all(|set| elements(near, "set", set).is_ok_and(|elements| elements.len() == 1))
+    })?;
+
     pair.datapath(End::Near).detach()?;
 
     let near = pair.namespace(End::Near);

@@ -36,6 +36,7 @@ const LISTENER: Token = Token(0);
 const CONTROL: Token = Token(1);
 const WORKERS: Token = Token(2);
 const SIGNAL: Token = Token(3);
+const FIREWALL: Token = Token(4);
 
 /// PPP frames on their way to the control process; beyond it peers' frames are dropped.
 const FRAMES_QUEUED: usize = 4096;
@@ -157,6 +158,10 @@ impl Manager {
         registry.register(&mut SourceFd(&listener_fd), LISTENER, Interest::READABLE)?;
         let signal_fd = setup.signal.as_raw_fd();
         registry.register(&mut SourceFd(&signal_fd), SIGNAL, Interest::READABLE)?;
+        let memberships = Memberships::start();
+        if let Some(fd) = memberships.watched() {
+            registry.register(&mut SourceFd(&fd), FIREWALL, Interest::READABLE)?;
+        }
         let manager = Self {
             poll,
             listener: setup.listener,
@@ -174,7 +179,7 @@ impl Manager {
             reaper,
             inboxes,
             interfaces: HashMap::new(),
-            memberships: Memberships::start(),
+            memberships,
         };
         Ok((manager, setup.signal))
     }
@@ -199,6 +204,9 @@ impl Manager {
             }
             if events.iter().any(|event| event.token() == LISTENER) {
                 self.accept();
+            }
+            if events.iter().any(|event| event.token() == FIREWALL) {
+                self.memberships.repair();
             }
             if let Err(broken) = self.take_reports() {
                 break Err(broken);

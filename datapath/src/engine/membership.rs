@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 
 use anyhow::Result;
 
 use super::netlink::Netlink;
 use super::nftables::Nftables;
 use super::nftables::messages::{Direction, Element, Member, Step, delete};
+use super::nftables::watch::Watch;
 use crate::ipc::membership::{MAX_ADDRESS_LISTS, MAX_ROUTES, firewall_name};
 use crate::ipc::{Lacking, Membership, Route, Warning};
 
@@ -20,6 +22,8 @@ const BATCH: usize = 64;
 pub struct Memberships {
     /// Opened when it is needed.
     nftables: Option<Nftables>,
+    /// Hears of losses once there is something to lose.
+    watch: Option<Watch>,
     /// By the kernel's index of the interface.
     joined: BTreeMap<u32, Vec<Member>>,
     /// How many interfaces share each.
@@ -46,6 +50,10 @@ impl Memberships {
             Err(error) => tracing::warn!("routes from before are not deleted: {error:#}"),
         }
         let mut memberships = Self::default();
+        match Watch::open() {
+            Ok(watch) => memberships.watch = Some(watch),
+            Err(error) => tracing::debug!("no nftables: {error:#}"),
+        }
         match memberships.delete_elements() {
             Ok(0) => {}
             Ok(elements) => tracing::info!(elements, "deleted what was left in the firewall"),
@@ -67,6 +75,7 @@ impl Memberships {
         let mut warnings = add_routes(ifindex, &membership.routes);
         let mut candidates = candidates(kernel_name, membership, &mut warnings);
         if !candidates.is_empty() {
+            self.listen();
             self.admit(&mut candidates, &mut warnings);
         }
         if !candidates.is_empty() {
@@ -107,6 +116,44 @@ impl Memberships {
     pub fn leave_all(&mut self) {
         let all: Vec<u32> = self.joined.keys().copied().collect();
         self.leave(all);
+    }
+
+    /// A descriptor that is readable when [`Self::repair`] has something to look at.
+    #[must_use]
+    pub fn watched(&self) -> Option<RawFd> {
+        self.watch.as_ref().map(Watch::as_raw_fd)
+    }
+
+    /// If somebody has taken our table away, or what is ours in it, puts every interface back where
+    /// it belongs: an operator who reloads the firewall does not mean the sessions.
+    pub fn repair(&mut self) {
+        let (Some(watch), Some(nftables)) = (&mut self.watch, &mut self.nftables) else {
+            return;
+        };
+        match watch.heard_of_loss(nftables.port()) {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => return tracing::warn!("the firewall is not watched: {error:#}"),
+        }
+        if self.shared.is_empty() {
+            return;
+        }
+        let members: Vec<&Member> = self.shared.keys().collect();
+        tracing::info!(
+            elements = members.len(),
+            "the firewall was changed; sessions are put into it again"
+        );
+        if let Err(error) = readmit(nftables, members) {
+            tracing::warn!("sessions are not in the firewall: {error:#}");
+        }
+    }
+
+    fn listen(&mut self) {
+        if let Some(watch) = &mut self.watch
+            && let Err(error) = watch.listen()
+        {
+            tracing::debug!("the firewall is not watched: {error:#}");
+        }
     }
 
     /// Commits what can be; what cannot is taken out of the candidates. Each turn either succeeds
@@ -179,6 +226,39 @@ impl Memberships {
         };
         Ok(self.nftables.insert(opened))
     }
+}
+
+/// Adds members that may be there, with all they stand on.
+fn readmit(nftables: &mut Nftables, mut members: Vec<&Member>) -> Result<()> {
+    while !members.is_empty() {
+        let batch = members.len().min(BATCH);
+        let (mut steps, mut owners) = (Vec::new(), Vec::new());
+        for (member, owner) in members[..batch].iter().zip(0_usize..) {
+            for step in member.foundation() {
+                // Most stand on the same.
+                if !steps.contains(&step) {
+                    steps.push(step);
+                }
+            }
+            steps.push(member.add(true));
+            owners.resize(steps.len(), owner);
+        }
+        let refused = nftables.commit(&steps)?;
+        if refused.is_empty() {
+            members.drain(..batch);
+            continue;
+        }
+        let refused: BTreeMap<usize, io::Error> = refused
+            .into_iter()
+            .rev()
+            .map(|(number, error)| (owners[number], error))
+            .collect();
+        for (owner, error) in refused.into_iter().rev() {
+            let member = members.remove(owner);
+            tracing::warn!(?member, %error, "is no more in the firewall");
+        }
+    }
+    Ok(())
 }
 
 /// Deletes elements; those that the operator has deleted are none to worry about.

@@ -20,6 +20,7 @@ use netlink_sys::{Socket, SocketAddr};
 use super::netlink::decode;
 
 pub mod messages;
+pub mod watch;
 
 /// The number of nf_tables among the parts of netfilter.
 const SUBSYSTEM: u16 = 10;
@@ -34,6 +35,8 @@ const DUMPS: usize = 8;
 #[derive(Debug)]
 pub struct Nftables {
     socket: Socket,
+    /// Its address.
+    port: u32,
     sequence: u32,
 }
 
@@ -43,18 +46,26 @@ impl Nftables {
     pub fn open() -> Result<Self> {
         let open = || {
             let mut socket = Socket::new(NETLINK_NETFILTER)?;
-            socket.bind_auto()?;
+            let port = socket.bind_auto()?.port_number();
             socket.connect(&SocketAddr::new(0, 0))?;
             // What the kernel has to say is there when sending returns.
             socket.set_non_blocking(true)?;
             // Of what was refused the header is enough.
             socket.set_cap_ack(true)?;
-            Ok::<_, io::Error>(socket)
+            Ok::<_, io::Error>((socket, port))
         };
+        let (socket, port) = open().context("opening nfnetlink")?;
         Ok(Self {
-            socket: open().context("opening nfnetlink")?,
+            socket,
+            port,
             sequence: 0,
         })
+    }
+
+    /// The address of its socket, which the kernel names as the author of its changes.
+    #[must_use]
+    pub fn port(&self) -> u32 {
+        self.port
     }
 
     /// Carries out all of the steps or none. If none, what was refused, by number of the step.

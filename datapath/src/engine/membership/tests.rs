@@ -296,3 +296,44 @@ fn a_thread_that_may_not_is_warned() {
         assert_eq!(said(&warnings), [expected]);
     });
 }
+
+#[test]
+fn an_operator_who_reloads_the_firewall_does_not_lose_the_sessions() {
+    in_namespace(|| {
+        let mut memberships = Memberships::start();
+        for ifindex in 3..103 {
+            let membership = Membership {
+                interface_list: Some("lan".to_owned()),
+                incoming_filter: Some("users".to_owned()),
+                outgoing_filter: Some(format!("users-{}", ifindex % 2)),
+                ..listed("customers", u8::try_from(ifindex).unwrap())
+            };
+            let name = format!("tun{ifindex}");
+            assert_eq!(memberships.join(ifindex, &name, &membership), []);
+        }
+        let elements = || table().matches("comment \"greyhound\"").count();
+        assert_eq!(elements(), 400);
+        memberships.repair();
+        assert_eq!(elements(), 400, "nothing was lost");
+
+        nft_file("flush ruleset\ntable inet greyhound {\nchain users { counter drop; }\n}");
+        assert_eq!(elements(), 0);
+        memberships.repair();
+        assert_eq!(elements(), 400);
+        assert_eq!(table().matches("vmap").count(), 4, "{}", table());
+        assert!(table().contains("drop"), "{}", table());
+
+        nft("flush table inet greyhound");
+        assert_eq!(table().matches("vmap").count(), 0, "{}", table());
+        memberships.repair();
+        assert_eq!(table().matches("vmap").count(), 4, "{}", table());
+
+        nft("delete element inet greyhound customers { 10.0.1.7 }");
+        nft_file("table ip another {\n}\ndelete table ip another");
+        memberships.repair();
+        assert_eq!(elements(), 399, "what the operator took out stays out");
+
+        memberships.leave_all();
+        assert_eq!(elements(), 0);
+    });
+}
