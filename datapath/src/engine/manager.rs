@@ -25,7 +25,7 @@ use super::registry::{Registry, Totals};
 use super::tun::Offload;
 use super::uring::hint;
 use super::worker::{Command, ControlFrame, Outbox, POOL_BUFFERS, Parts, Report, Worker};
-use super::{privileges, raw, tun};
+use super::{membership, privileges, raw, tun};
 use crate::ids::{MAX_SESSIONS, SessionId, WorkerId};
 use crate::ipc::membership::MAX_ROUTES;
 use crate::ipc::seqpacket::{Channel, Error as ChannelError, Listener};
@@ -410,7 +410,23 @@ impl Manager {
     ) -> Result<(Event, Vec<Warning>), String> {
         let owner = self.registry.owner(id);
         let owner = owner.ok_or_else(|| format!("no session {}", id.0))?;
-        let tun = tun::create(interface, self.offload).map_err(|error| format!("{error:#}"))?;
+        let membership = &interface.membership;
+        let (mut warnings, mut joined) = (Vec::new(), None);
+        let created = tun::create_prepared(interface, self.offload, |ifindex, name| {
+            warnings = self.memberships.join(ifindex, name, membership);
+            joined = Some(ifindex);
+        });
+        let tun = match created {
+            Ok(tun) => tun,
+            Err(error) => {
+                self.memberships.leave(joined);
+                return Err(format!("{error:#}"));
+            }
+        };
+        let routes = &membership.routes;
+        warnings.extend(membership::add_routes(tun.ifindex, routes));
+        let networks = routes.iter().take(MAX_ROUTES);
+        let networks = networks.map(|route| route.destination).collect();
         if self.offload && tun.offload < Offload::Udp && !self.offload_missed {
             // One is as all the others.
             self.offload_missed = true;
@@ -420,12 +436,6 @@ impl Manager {
                 "the kernel does not leave us all that it could; Linux 6.2 does"
             );
         }
-        let membership = &interface.membership;
-        let name = &tun.kernel_name;
-        // Before the first packet: it is to be filtered too.
-        let warnings = self.memberships.join(tun.ifindex, name, membership);
-        let routes = membership.routes.iter().take(MAX_ROUTES);
-        let networks = routes.map(|route| route.destination).collect();
         self.tell(owner, Command::SetNetworks(id, networks));
         let inner = InnerAddress {
             peer: interface.peer,

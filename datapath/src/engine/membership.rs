@@ -64,7 +64,8 @@ impl Memberships {
         memberships
     }
 
-    /// Puts an interface where it belongs, and says where it could not be.
+    /// Puts an interface into what it is to be in, and says into what it could not be. Its packets
+    /// are to be filtered from the first on: it is not up yet.
     #[must_use]
     pub fn join(
         &mut self,
@@ -72,7 +73,7 @@ impl Memberships {
         kernel_name: &str,
         membership: &Membership,
     ) -> Vec<Warning> {
-        let mut warnings = add_routes(ifindex, &membership.routes);
+        let mut warnings = Vec::new();
         let mut candidates = candidates(kernel_name, membership, &mut warnings);
         if !candidates.is_empty() {
             self.listen();
@@ -363,8 +364,9 @@ fn refusal(member: &Member, is_element: bool, error: &io::Error) -> Option<Strin
     }
 }
 
-/// Adds a session's routes, and says which could not be.
-fn add_routes(ifindex: u32, routes: &[Route]) -> Vec<Warning> {
+/// Adds the routes of an interface that is up, and says which could not be.
+#[must_use]
+pub fn add_routes(ifindex: u32, routes: &[Route]) -> Vec<Warning> {
     if routes.is_empty() {
         return Vec::new();
     }

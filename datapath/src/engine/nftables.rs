@@ -1,5 +1,5 @@
-//! The firewall: transactions of nf_tables, by netlink. Starting nft(8) is not an option: a program
-//! that the datapath starts has no capability.
+//! The firewall: transactions of nf_tables, by netlink. It takes no program that would have to be
+//! there and to be started by a process with privileges, and tells which step was refused and why.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -212,14 +212,9 @@ fn what_is_impossible_is_a_warning_and_the_rest_is_done() {
             interface_list: Some("names".to_owned()),
             incoming_filter: Some("hooked".to_owned()),
             outgoing_filter: Some("fine".to_owned()),
-            routes: vec![Route {
-                destination: Prefix::new(Ipv4Addr::new(10, 2, 0, 0), 16).unwrap(),
-                gateway: None,
-                metric: 1,
-            }],
+            routes: Vec::new(),
         };
         let expected = [
-            "no route 10.2.0.0/16 0.0.0.0 1: No such device (os error 19)",
             "10.0.1.5 is not in the address list \"Клиенты\": a name in nftables cannot have 'К' in it",
             "not in the interface list \"names\": the set names is not simply one of type ifname, \
              without flags",
@@ -335,5 +330,42 @@ fn an_operator_who_reloads_the_firewall_does_not_lose_the_sessions() {
 
         memberships.leave_all();
         assert_eq!(elements(), 0);
+    });
+}
+
+#[test]
+fn the_documented_rules_are_ones_that_sessions_fit_into() {
+    let page = include_str!("../../../../docs/interfaces.md");
+    let (_, rules) = page.split_once("```nft\n").unwrap();
+    let (rules, _) = rules.split_once("```").unwrap();
+    in_namespace(move || {
+        nft_file(rules);
+        let mut memberships = Memberships::start();
+        let membership = Membership {
+            interface_list: Some("tunnels".to_owned()),
+            incoming_filter: Some("from-customers".to_owned()),
+            ..listed("customers", 5)
+        };
+        assert_eq!(memberships.join(3, "tun3", &membership), []);
+        assert_eq!(table().matches("comment").count(), 3, "{}", table());
+    });
+}
+
+#[test]
+fn routes_beyond_the_most_there_can_be_are_refused() {
+    in_namespace(|| {
+        let routes: Vec<Route> = (0..=MAX_ROUTES)
+            .map(|number| Route {
+                destination: Prefix::new(Ipv4Addr::new(10, 0, 1, 0), 24).unwrap(),
+                gateway: None,
+                metric: u32::try_from(number).unwrap(),
+            })
+            .collect();
+        let warnings = add_routes(1, &routes);
+        let [warning] = warnings.as_slice() else {
+            panic!("{:?}", said(&warnings));
+        };
+        let expected = "no route 10.0.1.0/24 0.0.0.0 64: a session has 64 at most";
+        assert_eq!(warning.to_string(), expected);
     });
 }
