@@ -85,9 +85,9 @@ fn references(draft: &mut Draft) {
         .map(|pool| pool.name.clone())
         .collect();
     for &table in TABLES {
-        let names = table.names();
+        let referring = table.referring();
         for row in 0..table.len(&draft.config) {
-            for (property, &name) in names.iter().enumerate() {
+            for &(property, name) in &referring {
                 let Some(reference) = table.reference(&draft.config, row, property) else {
                     continue;
                 };
