@@ -9,6 +9,8 @@ pub mod dialer;
 pub mod entropy;
 pub mod import;
 pub mod io;
+pub mod language;
+pub mod log;
 pub mod model;
 pub mod ppp;
 pub mod pptp;

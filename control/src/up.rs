@@ -130,6 +130,13 @@ fn control_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
     }
     arguments.extend(["--run-dir".into(), run_dir.into()]);
     arguments.extend(["--state-dir".into(), OsString::from(&options.state_dir)]);
+    // The standard error of a program that is started is a pipe: here it is known where it goes.
+    if let Some(destination) = options.log.destination().to_possible_value() {
+        arguments.extend(["--log".into(), destination.get_name().into()]);
+    }
+    for topics in &options.log.topics {
+        arguments.extend(["--log-topics".into(), topics.to_string().into()]);
+    }
     arguments
 }
 

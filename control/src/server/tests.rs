@@ -13,6 +13,8 @@ use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
 use crate::session;
 
+mod reconfigure;
+
 const SERVER: &str = "
     /interface pptp-server server
     set enabled=yes
@@ -71,6 +73,78 @@ fn a_session_comes_up_and_ends_with_the_log_lines_in_their_order() {
 }
 
 #[test]
+fn the_lines_of_a_session_say_what_they_are_about() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.advance(Duration::from_secs(7));
+    world.server.datapath.counters = SessionCounters {
+        rx_bytes: 100,
+        tx_bytes: 200,
+        rx_packets: 3,
+        tx_packets: 4,
+        ..SessionCounters::default()
+    };
+    world.client.stop(world.now);
+    world.run_until(|world| world.server.sessions() == 0 && world.client.is_stopped());
+    let fields = |message| {
+        let mut lines = world.server.lines.iter();
+        let found = lines.find(|line| line.message == Some(message));
+        let mut fields = found.expect("it was said").fields.clone();
+        fields.sort();
+        fields
+    };
+    let own = |fields: &[(Field, &str)]| -> Vec<(Field, String)> {
+        let own = fields.iter();
+        own.map(|&(field, value)| (field, value.to_owned()))
+            .collect()
+    };
+    assert_eq!(
+        fields(Message::TcpEstablished),
+        own(&[(Field::Caller, "192.0.2.1")])
+    );
+    assert_eq!(
+        fields(Message::LoggedIn),
+        own(&[
+            (Field::User, "ann"),
+            (Field::Session, "0x81a00000"),
+            (Field::Interface, "<pptp-ann>"),
+            (Field::Caller, "192.0.2.1"),
+            (Field::Address, "10.0.0.5"),
+        ])
+    );
+    assert_eq!(
+        fields(Message::LoggedOut),
+        own(&[
+            (Field::User, "ann"),
+            (Field::Session, "0x81a00000"),
+            (Field::Interface, "<pptp-ann>"),
+            (Field::KernelName, "tun0"),
+            (Field::Caller, "192.0.2.1"),
+            (Field::Address, "10.0.0.5"),
+            (Field::Cause, "hungup"),
+            (Field::Duration, "7"),
+            (Field::RxBytes, "100"),
+            (Field::TxBytes, "200"),
+            (Field::RxPackets, "3"),
+            (Field::TxPackets, "4"),
+        ])
+    );
+    let order = [
+        Message::TcpEstablished,
+        Message::LoggedIn,
+        Message::Authenticated,
+        Message::Encoding,
+        Message::Connected,
+        Message::Terminating,
+        Message::LoggedOut,
+        Message::Disconnected,
+    ];
+    let said = world.server.lines.iter().filter_map(|line| line.message);
+    let said: Vec<_> = said.filter(|message| order.contains(message)).collect();
+    assert_eq!(said, order);
+}
+
+#[test]
 fn a_client_logs_its_steps_and_its_end() {
     let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
     world.run_until(|world| world.is_connected(0));
@@ -100,11 +174,11 @@ fn a_client_logs_its_steps_and_its_end() {
 fn a_dial_that_fails_says_why_once() {
     let mut world = World::new(SERVER, &[("out1", "ann", "wrong")]);
     world.run_until(|world| {
-        world.client.engine.clients[0]
+        world.client.engine.clients[&ClientId(0)]
             .dialer
             .poll_timeout()
             .is_some()
-            && world.client.engine.clients[0].conn.is_none()
+            && world.client.engine.clients[&ClientId(0)].conn.is_none()
     });
     let log = world.client.take_log();
     assert_eq!(
@@ -115,7 +189,7 @@ fn a_dial_that_fails_says_why_once() {
             "pptp,ppp,info out1: disconnected",
         ]
     );
-    let last_end = world.client.engine.clients[0].last_end;
+    let last_end = world.client.engine.clients[&ClientId(0)].last_end;
     assert_eq!(last_end, Some(Cause::FailedToAuthenticateOurselves));
 }
 
@@ -810,6 +884,7 @@ struct Host {
     address: Ipv4Addr,
     datapath: Datapath,
     log: Vec<String>,
+    lines: Vec<Line>,
     /// Bytes for the other host.
     tcp: VecDeque<(ConnId, Vec<u8>)>,
     connects: VecDeque<ConnId>,
@@ -838,6 +913,7 @@ impl Host {
                 answers_removals: true,
             },
             log: Vec::new(),
+            lines: Vec::new(),
             tcp: VecDeque::new(),
             connects: VecDeque::new(),
             closes: VecDeque::new(),
@@ -876,8 +952,10 @@ impl Host {
     }
 
     /// Keeps a configured client from dialling.
-    fn hold(&mut self, client: usize) {
-        self.engine.clients[client].dialer.switch_off();
+    fn hold(&mut self, client: u32) {
+        let client = ClientId(client);
+        let state = self.engine.clients.get_mut(&client).unwrap();
+        state.dialer.switch_off();
     }
 
     fn stop(&mut self, now: Instant) {
@@ -915,7 +993,10 @@ impl Host {
                     }
                 }
                 Command::CloseDatapath => panic!("the versions are the same"),
-                Command::Log(line) => self.log.push(format!("{} {}", line.topics, line.text)),
+                Command::Log(line) => {
+                    self.log.push(format!("{} {}", line.topics, line.text));
+                    self.lines.push(line);
+                }
             }
         }
         self.stopped = self.engine.is_stopped(now);
@@ -1049,8 +1130,10 @@ impl World {
     }
 
     /// Lets a client dial that was held.
-    fn release(&mut self, client: usize) {
-        self.client.engine.clients[client].dialer = Dialer::new(self.now, false);
+    fn release(&mut self, client: u32) {
+        let client = ClientId(client);
+        let state = self.client.engine.clients.get_mut(&client).unwrap();
+        state.dialer = Dialer::new(self.now, false);
         self.client.engine.touched.push_back(Timer::Client(client));
         self.client.engine.settle(self.now);
     }

@@ -117,6 +117,65 @@ fn a_disabled_server_does_not_listen_and_the_console_answers() {
 }
 
 #[test]
+fn a_change_is_kept_in_the_file_and_holds_at_once() {
+    let run_dir = folder();
+    let file = run_dir.join("greyhound.rsc");
+    let port = free_port();
+    let store = Some(Store::new(file.clone()));
+    let process = Process::start_keeping("", port, run_dir, store);
+    let address = (Ipv4Addr::LOCALHOST, port);
+    assert!(StdTcpStream::connect(address).is_err());
+    let done = process.ask("/interface pptp-server server set enabled=yes");
+    assert_eq!((done.status, done.text.as_str()), (0, ""));
+    StdTcpStream::connect(address).unwrap();
+    let done = process.ask("/ppp secret add name=ann password=secret");
+    assert_eq!(done.status, 0, "{}", done.text);
+    let saved = std::fs::read_to_string(&file).unwrap();
+    let (saved, _) = Config::parse(&saved).unwrap();
+    assert!(saved.server.enabled);
+    assert_eq!(saved.secrets[0].password.as_str(), "secret");
+    let log = process.ask("/log print where topics~\"system\"").text;
+    assert!(
+        log.contains("system,info PPTP Server settings changed by admin\n"),
+        "{log}"
+    );
+
+    process.ask("/interface pptp-server server set enabled=no");
+    assert!(StdTcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_cannot_be_kept_or_listened_for_is_not_done() {
+    let run_dir = folder();
+    let file = run_dir.join("no such folder/greyhound.rsc");
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let process = Process::start_keeping("", port, run_dir, Some(Store::new(file.clone())));
+    let refused = process.ask("/ppp secret add name=ann");
+    assert_eq!(refused.status, 1);
+    let expected = format!("failure: cannot save {}: ", file.display());
+    assert!(refused.text.starts_with(&expected), "{}", refused.text);
+    assert_eq!(process.ask("/ppp secret print count-only").text, "0\n");
+    let refused = process.ask("/interface pptp-server server set enabled=yes");
+    assert!(
+        refused.text.starts_with("failure: cannot listen on TCP "),
+        "{}",
+        refused.text
+    );
+    drop(taken);
+}
+
+#[test]
+fn a_session_is_ended_from_the_console() {
+    let process = Process::start(SERVER);
+    let none = process.ask("/ppp active remove 0");
+    assert_eq!(
+        (none.status, none.text.as_str()),
+        (1, "no such item (line 1 column 20)\n")
+    );
+}
+
+#[test]
 fn many_consoles_at_once_are_all_answered() {
     let process = Process::start(SERVER);
     thread::scope(|scope| {
@@ -149,8 +208,13 @@ fn a_client_dials_by_name_and_comes_up_and_a_stop_ends_everything() {
         active.contains("10.0.0.5") && active.contains("MPPE128 stateless"),
         "{active}"
     );
+    let log = process.log.clone();
     process.stop();
     assert_eq!(datapath.finish(), 0, "sessions are left");
+    let recent = log.recent();
+    let said: Vec<_> = recent.iter().map(|entry| &*entry.line.text).collect();
+    assert_eq!(said[0], "datapath connected");
+    assert!(said.contains(&"<pptp-ann>: disconnected"), "{said:#?}");
 }
 
 #[test]
@@ -173,6 +237,7 @@ fn a_datapath_that_comes_back_is_greeted_again() {
 struct Process {
     port: u16,
     run_dir: PathBuf,
+    log: Log,
     stop: StdUnixStream,
     passed_millis: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -184,10 +249,16 @@ impl Process {
     }
 
     fn start_with(config: &str, port: u16, run_dir: PathBuf) -> Self {
+        Self::start_keeping(config, port, run_dir, None)
+    }
+
+    fn start_keeping(config: &str, port: u16, run_dir: PathBuf, store: Option<Store>) -> Self {
         let (config, _) = Config::parse(config).unwrap();
         let mut options = Options::new(run_dir.clone(), run_dir.clone(), config);
         options.bind = Some(Ipv4Addr::LOCALHOST);
         options.port = port;
+        options.store = store;
+        let log = options.log.clone();
         let (stop, signals) = StdUnixStream::pair().unwrap();
         signals.set_nonblocking(true).unwrap();
         let passed_millis = Arc::new(AtomicU64::new(0));
@@ -213,6 +284,7 @@ impl Process {
         Self {
             port: port.recv().unwrap(),
             run_dir,
+            log,
             stop,
             passed_millis,
             thread: Some(thread),
@@ -231,9 +303,11 @@ impl Process {
         self.passed_millis.fetch_add(millis, Ordering::SeqCst);
     }
 
-    fn ask(&self, words: &str) -> wire::Reply {
+    fn ask(&self, words: &str) -> Reply {
         let request = wire::Request {
-            words: words.split(' ').map(str::to_owned).collect(),
+            line: words.to_owned(),
+            menu: Vec::new(),
+            numbers: wire::Numbers::new(),
             json: false,
             width: 80,
         };
