@@ -2,6 +2,7 @@
 
 use greyhound_control::import::{Kind, import};
 use greyhound_control::model::Config;
+use greyhound_control::model::export::{Options, WHOLE, export};
 
 use crate::{take_over, written};
 
@@ -44,6 +45,31 @@ fn what_was_taken_over_is_taken_over_unchanged() {
         assert_eq!(second.text(), text);
         let is_password = |what: &str| what.starts_with("password of ");
         assert!(second.left_out.iter().all(|one| is_password(&one.what)));
+    }
+}
+
+/// In each style of this program's own export.
+#[test]
+fn what_is_exported_again_is_the_same_configuration() {
+    for source in [V6_COMPACT, V7_VERBOSE, V7_TERSE, WHOLE_ROUTER] {
+        let first = import(Kind::RouterOs, source, "").unwrap();
+        let (config, _) = Config::parse(&first.text()).unwrap();
+        for (verbose, terse) in [(false, false), (true, false), (false, true), (true, true)] {
+            let options = Options {
+                verbose,
+                terse,
+                show_sensitive: true,
+            };
+            let exported = export(&config, &[], options);
+
+            let second = import(Kind::RouterOs, &exported, "").unwrap();
+
+            let (again, _) = Config::parse(&second.text()).unwrap();
+            assert_eq!(export(&again, &[], WHOLE), export(&config, &[], WHOLE));
+            let is_password = |what: &str| what.starts_with("password of ");
+            let lost = second.left_out.iter().find(|one| !is_password(&one.what));
+            assert_eq!(lost, None, "{exported}");
+        }
     }
 }
 
