@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::judge::{self, Objection};
 use super::{Imported, LeftOut, Statement};
+use crate::model::DEFAULT_ENCRYPTION_PROFILE;
 
 /// The menu of the users.
 pub(super) const SECRETS: &str = "/ppp secret";
@@ -17,19 +18,27 @@ pub(super) const PROFILES: &str = "/ppp profile";
 pub(super) const POOLS: &str = "/ip pool";
 /// The menu of the server, which has one item.
 pub(super) const SERVER: &str = "/interface pptp-server server";
+/// The menu of what this machine calls itself.
+pub(super) const IDENTITY: &str = "/system identity";
+/// The menu that says whether RADIUS is asked.
+pub(super) const AAA: &str = "/ppp aaa";
+/// The menu of the RADIUS servers.
+pub(super) const RADIUS: &str = "/radius";
+/// The menu of what RADIUS servers may ask of us.
+pub(super) const RADIUS_INCOMING: &str = "/radius incoming";
 
 /// The order of the statements: what is referred to stands before what refers to it.
 const ORDER: &[&str] = &[
-    "/system identity",
+    IDENTITY,
     POOLS,
     PROFILES,
     SERVER,
     SECRETS,
     "/interface pptp-server",
     "/interface pptp-client",
-    "/ppp aaa",
-    "/radius",
-    "/radius incoming",
+    AAA,
+    RADIUS,
+    RADIUS_INCOMING,
 ];
 
 /// Menus whose items let somebody in, or us in somewhere, by a secret.
@@ -45,7 +54,7 @@ const ACCOUNTS: &[Account] = &[
         limits: &["disabled"],
     },
     Account {
-        menu: "/radius",
+        menu: RADIUS,
         secret: "secret",
         limits: &["disabled"],
     },
@@ -80,6 +89,81 @@ impl Draft {
 
     pub(super) fn push(&mut self, item: Item) {
         self.items.push(item);
+    }
+
+    /// Sets a property in a menu with one item.
+    pub(super) fn set(
+        &mut self,
+        menu: &str,
+        name: &str,
+        value: &str,
+        lines: impl IntoIterator<Item = usize>,
+    ) {
+        self.set_of(menu, &Command::Set, name, value, lines);
+    }
+
+    /// Sets a property of the profile that the server takes for users without another.
+    pub(super) fn set_for_all(
+        &mut self,
+        name: &str,
+        value: &str,
+        lines: impl IntoIterator<Item = usize>,
+    ) {
+        let command = Command::SetItem(DEFAULT_ENCRYPTION_PROFILE.to_owned());
+        self.set_of(PROFILES, &command, name, value, lines);
+    }
+
+    fn set_of(
+        &mut self,
+        menu: &str,
+        command: &Command,
+        name: &str,
+        value: &str,
+        lines: impl IntoIterator<Item = usize>,
+    ) {
+        let lines: Vec<_> = lines.into_iter().collect();
+        let is_it = |item: &Item| item.menu == menu && item.command == *command;
+        let index = self.items.iter().position(is_it).unwrap_or_else(|| {
+            self.items.push(Item::new(menu, command.clone(), []));
+            self.items.len() - 1
+        });
+        let item = &mut self.items[index];
+        let given = item.properties.iter().position(|one| one.name == name);
+        if let Some(given) = given
+            && item.value(name) != Some(value)
+        {
+            let (before, what) = (item.properties.remove(given).lines, item.title_of(name));
+            let why = match lines.first() {
+                Some(line) => format!("line {line} says otherwise, and counts"),
+                None => "is set again".to_owned(),
+            };
+            self.leave_out(before, what, why);
+        }
+        self.items[index].put(name, value, lines);
+    }
+
+    /// Whether that profile has a value for this property already.
+    pub(super) fn is_set_for_all(&self, name: &str) -> bool {
+        let command = Command::SetItem(DEFAULT_ENCRYPTION_PROFILE.to_owned());
+        self.items.iter().any(|item| {
+            item.menu == PROFILES && item.command == command && item.value(name).is_some()
+        })
+    }
+
+    /// Leaves out what has the same reason as one: `what` with the lines where it stands.
+    pub(super) fn leave_out_together(&mut self, what: &[(String, usize)], why: &str) {
+        if what.is_empty() {
+            return;
+        }
+        let names: Vec<_> = what.iter().map(|(name, _)| name.as_str()).collect();
+        let lines = what.iter().map(|&(_, line)| line).collect::<BTreeSet<_>>();
+        // Each name is short; together they may be more than what is shown of one.
+        self.left_out.push(LeftOut {
+            line: lines.first().copied().unwrap_or(1),
+            lines: lines.into_iter().collect(),
+            what: names.join(", "),
+            why: why.to_owned(),
+        });
     }
 
     /// The items so far, to be changed by what stands further down.
@@ -145,7 +229,11 @@ impl Draft {
             if value.is_some_and(|value| !value.is_empty()) {
                 continue;
             }
-            let why = if value.is_some() { "is empty" } else { why };
+            let why = match (item.hidden, value) {
+                (Some(why), _) => why,
+                (None, Some(_)) => "is empty",
+                (None, None) => why,
+            };
             item.disable();
             let (lines, what) = (item.lines.clone(), item.title_of(account.secret));
             self.leave_out(lines, what, format!("{why}: imported disabled"));
@@ -334,6 +422,8 @@ pub(super) struct Item {
     lost: Vec<String>,
     /// It must not be imported otherwise.
     is_disabled: bool,
+    /// Why its secret is not known, if it has one.
+    hidden: Option<&'static str>,
 }
 
 struct Property {
@@ -356,6 +446,7 @@ impl Item {
             lines: lines.into_iter().collect(),
             lost: Vec::new(),
             is_disabled: false,
+            hidden: None,
         }
     }
 
@@ -391,6 +482,11 @@ impl Item {
     /// Notes that a property of the source could not be given a value.
     pub(super) fn lose(&mut self, name: &str) {
         self.lost.push(name.to_owned());
+    }
+
+    /// Notes that its secret is not known, and why.
+    pub(super) const fn hide_secret(&mut self, why: &'static str) {
+        self.hidden = Some(why);
     }
 
     /// Nobody is to use it until somebody has looked at it.

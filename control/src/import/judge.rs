@@ -1,6 +1,6 @@
 //! The one door to the model, which alone knows what menus, properties and values there are.
 
-use crate::model::Config;
+use crate::model::{Config, Identity};
 
 /// Something that the model has against a text.
 pub(super) struct Objection {
@@ -32,6 +32,13 @@ pub(super) fn objections(text: &str) -> Vec<Objection> {
             })
             .collect(),
     }
+}
+
+/// What this machine is called by `text`, if it says that.
+pub(super) fn identity(text: &str) -> Option<String> {
+    let (config, _) = Config::parse(text).ok()?;
+    let name = config.identity.name;
+    (name != Identity::default().name).then_some(name)
 }
 
 /// Whether there is a menu with this path (`/ppp secret`).

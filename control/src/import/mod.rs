@@ -14,9 +14,13 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+mod accel;
 mod detect;
 mod draft;
 mod judge;
+mod pppd;
+mod pptpd;
+mod ranges;
 mod routeros;
 
 pub use self::detect::detect;
@@ -136,13 +140,14 @@ pub fn import(kind: Kind, text: &str, existing: &str) -> Result<Imported, NotTha
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let draft = match kind {
         Kind::RouterOs => routeros::read(text),
-        Kind::ChapSecrets
-        | Kind::PapSecrets
-        | Kind::AccelSecrets
-        | Kind::PptpdConf
-        | Kind::PppdOptions
-        | Kind::AccelPpp
-        | Kind::Unknown => None,
+        Kind::ChapSecrets | Kind::PapSecrets => {
+            pppd::secrets::read(text, judge::identity(existing).as_deref())
+        }
+        Kind::PppdOptions => pppd::options::read(text),
+        Kind::AccelSecrets => accel::secrets::read(text),
+        Kind::AccelPpp => accel::conf::read(text),
+        Kind::PptpdConf => pptpd::read(text),
+        Kind::Unknown => None,
     };
     let draft = draft.ok_or(NotThatKind(kind))?;
     Ok(draft.finish(existing))

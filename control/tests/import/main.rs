@@ -5,6 +5,8 @@
 use greyhound_control::import::{Imported, Kind, detect, import};
 use greyhound_control::model::Config;
 
+mod accel;
+mod pppd;
 mod properties;
 mod routeros;
 
