@@ -1,13 +1,13 @@
 //! What a source says, put in the names of the configuration; and what the model makes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
 use super::judge::{self, Objection};
 use super::{Imported, LeftOut, Statement};
+use crate::language::write;
 use crate::model::DEFAULT_ENCRYPTION_PROFILE;
 
 /// The menu of the users.
@@ -56,7 +56,7 @@ const ACCOUNTS: &[Account] = &[
     Account {
         menu: RADIUS,
         secret: "secret",
-        limits: &["disabled"],
+        limits: &["address", "disabled"],
     },
 ];
 
@@ -554,7 +554,7 @@ impl Item {
             Command::Set => text.push_str(" set"),
             Command::SetItem(name) => {
                 text.push_str(" set ");
-                quote(name, &mut text);
+                text.push_str(&write::value(name));
             }
         }
         let mut spans = Vec::with_capacity(self.properties.len());
@@ -565,7 +565,7 @@ impl Item {
             if let Some(value) = &property.value {
                 text.push_str(&property.name);
                 text.push('=');
-                quote(value, &mut text);
+                text.push_str(&Zeroizing::new(write::value(value)));
             } else {
                 text.push('!');
                 text.push_str(&property.name);
@@ -583,32 +583,6 @@ impl Item {
 struct Rendered {
     text: Zeroizing<String>,
     spans: Vec<Range<usize>>,
-}
-
-/// Writes a value as the language reads it: bare if it can be.
-fn quote(value: &str, text: &mut String) {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:,/@+*%<>".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
-        text.push_str(value);
-        return;
-    }
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' | '\\' | '$' => text.extend(['\\', c]),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            c if c.is_control() => {
-                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                    // Writing to a String cannot fail.
-                    let _ = write!(text, "\\{byte:02X}");
-                }
-            }
-            c => text.push(c),
-        }
-    }
-    text.push('"');
 }
 
 /// A name of the source as a message may repeat it: short, and without control characters.

@@ -66,3 +66,42 @@ fn what_is_of_a_module_that_is_not_loaded_says_nothing() {
     line 6: [ip-pool] 10.0.0.2-9: its module is not loaded
     ");
 }
+
+/// However its line is written.
+#[test]
+fn what_is_left_out_does_not_tell_a_secret() {
+    for line in [
+        "server=host.example.net,geheim",
+        "server=192.0.2.1,geheim,acct-port=0",
+        "server = 192.0.2.1,gehe,geheim",
+        "server 192.0.2.1,geheim",
+        "server,192.0.2.1,geheim,geheim=1",
+        "auth-server=192.0.2.1:1812,geheim",
+        "dae-server=192.0.2.1:x,geheim",
+        "dm_coa_secret=geheim",
+    ] {
+        let text = format!("[radius]\n{line}\n[cli]\npassword=geheim\n");
+        let imported = take_over("accel-ppp.conf", Kind::AccelPpp, &text);
+
+        let told: String = imported
+            .left_out
+            .iter()
+            .map(|one| format!("{one}\n"))
+            .collect();
+        assert!(
+            !told.contains("geheim") || line.starts_with("geheim"),
+            "{told}"
+        );
+        let (config, _) = Config::parse(&imported.text()).unwrap();
+        let asked = config
+            .radius
+            .iter()
+            .filter(|server| !server.disabled)
+            .count();
+        assert_eq!(
+            asked,
+            usize::from(line.starts_with("server,") || line.starts_with("server =")),
+            "{line}"
+        );
+    }
+}

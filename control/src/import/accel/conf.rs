@@ -117,8 +117,9 @@ const NOT_KNOWN: &str = "not an option that is known here";
 /// One line in a section.
 struct Entry<'a> {
     section: &'a str,
-    /// Left of the equals sign, or all of it.
+    /// Its first word.
     name: &'a str,
+    /// Behind an equals sign or a comma.
     value: &'a str,
     /// All of it.
     raw: &'a str,
@@ -127,11 +128,13 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn read(section: &'a str, raw: &'a str, line: usize) -> Self {
-        let (name, value) = raw.split_once('=').unwrap_or((raw, ""));
+        let end = raw.find([' ', '\t', '=', ',']).unwrap_or(raw.len());
+        let (name, rest) = raw.split_at(end);
+        let value = rest.trim_start().strip_prefix(['=', ',']);
         Self {
             section,
-            name: name.trim_end(),
-            value: value.trim_start(),
+            name,
+            value: value.unwrap_or_default().trim_start(),
             raw,
             line,
         }
@@ -354,9 +357,10 @@ impl<'a> Reader<'a> {
             ("shuffle" | "reload-orphan", _) => return Without(NONE),
             _ => {}
         }
-        let raw = match entry.raw.split_once('=') {
-            Some((name, rest)) if name.trim_end() == "tunnel" => rest.trim_start(),
-            _ => entry.raw,
+        let raw = if entry.name == "tunnel" {
+            entry.value
+        } else {
+            entry.raw
         };
         let mut parts = raw.split(',').map(str::trim);
         let Some(ranges) = parts.next().and_then(Ranges::of_accel) else {
