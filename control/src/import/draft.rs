@@ -193,6 +193,7 @@ impl Draft {
         self.order_pools();
         self.settle_each();
         self.disable_what_lost_a_limit();
+        self.disable_what_would_step_in();
         self.settle_all(existing);
         let mut statements = Vec::with_capacity(self.items.len());
         for item in std::mem::take(&mut self.items) {
@@ -254,6 +255,30 @@ impl Draft {
             let why = format!("imported disabled, as it is without its {name}");
             item.disable();
             let (lines, what) = (item.lines.clone(), item.title());
+            self.leave_out(lines, what, why);
+        }
+    }
+
+    /// A secret for PPTP counts before one for any service. Where it is disabled only here, the other
+    /// one must not let its user in instead.
+    fn disable_what_would_step_in(&mut self) {
+        let is_secret = |item: &&Item| item.menu == SECRETS && item.command == Command::Add;
+        let shut = self.items.iter().filter(is_secret).filter(|item| {
+            item.is_disabled && item.was_open && item.value("service") == Some("pptp")
+        });
+        let shut: BTreeSet<_> = shut
+            .filter_map(|item| item.value("name").map(str::to_owned))
+            .collect();
+        for index in 0..self.items.len() {
+            let item = &mut self.items[index];
+            let is_other = matches!(item.value("service"), None | Some("any"));
+            let is_of_user = item.value("name").is_some_and(|name| shut.contains(name));
+            if !is_secret(&&*item) || !is_other || !is_of_user || item.is_disabled {
+                continue;
+            }
+            item.disable();
+            let (lines, what) = (item.lines.clone(), item.title());
+            let why = "imported disabled, as another one of the same name counted before it";
             self.leave_out(lines, what, why);
         }
     }
@@ -422,6 +447,8 @@ pub(super) struct Item {
     lost: Vec<String>,
     /// It must not be imported otherwise.
     is_disabled: bool,
+    /// It was not so in the source.
+    was_open: bool,
     /// Why its secret is not known, if it has one.
     hidden: Option<&'static str>,
 }
@@ -446,6 +473,7 @@ impl Item {
             lines: lines.into_iter().collect(),
             lost: Vec::new(),
             is_disabled: false,
+            was_open: false,
             hidden: None,
         }
     }
@@ -491,6 +519,7 @@ impl Item {
 
     /// Nobody is to use it until somebody has looked at it.
     pub(super) fn disable(&mut self) {
+        self.was_open |= self.value("disabled") != Some("yes");
         self.put("disabled", "yes", []);
         self.is_disabled = true;
     }

@@ -50,6 +50,23 @@ fn a_secret_is_not_good_for_more_than_it_was() {
 }
 
 #[test]
+fn a_secret_does_not_let_in_by_what_was_hidden_behind_it() {
+    for (text, disabled) in [
+        ("ann pptpd x -\nann * y *", [true, true]),
+        ("ann * y *\nann elsewhere x *", [true, true]),
+        ("ann pptpd x -\nbob * y *", [true, false]),
+        ("ann l2tpd x -\nann * y *", [true, false]),
+        ("ann * x -\nann pptpd y *", [true, false]),
+    ] {
+        let imported = import(Kind::ChapSecrets, text, "").unwrap();
+
+        let secrets = parsed(&imported).secrets;
+        let given: Vec<_> = secrets.iter().map(|one| one.disabled).collect();
+        assert_eq!(given, disabled, "{text}");
+    }
+}
+
+#[test]
 fn a_secret_for_everything_is_taken_over_whole() {
     for (line, address) in [
         ("ann * x *", None),

@@ -1,5 +1,6 @@
-//! Cuts an export into statements, and these into words. Unlike the language's own reader it goes
-//! through scripts, so that what stands behind them is found.
+//! Cuts an export into statements, and these into words. Where the language's own reader refuses a
+//! statement, this one goes on: through scripts, whose lines are no statements; past values that
+//! are not text, as comments in other code pages; and it knows all lines that a statement stands in.
 
 use std::ops::RangeInclusive;
 
