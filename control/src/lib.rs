@@ -7,6 +7,7 @@ pub mod cause;
 pub mod console;
 pub mod dialer;
 pub mod entropy;
+pub mod hooks;
 pub mod import;
 pub mod io;
 pub mod language;

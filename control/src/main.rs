@@ -12,6 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use greyhound_control::console::{line, wire};
+use greyhound_control::hooks::process::{self, Privilege};
+use greyhound_control::hooks::user::User;
 use greyhound_control::io::Store;
 use greyhound_control::language::path;
 use greyhound_control::log::{Destination, Filter, Log, Topics};
@@ -72,6 +74,19 @@ enum Command {
         #[command(flatten)]
         log: LogOptions,
     },
+    /// The process that runs hooks, which `up` starts
+    #[command(hide = true)]
+    Hooks {
+        /// The user and the group to become
+        #[arg(long, num_args = 2, value_names = ["UID", "GID"])]
+        user: Option<Vec<u32>>,
+        /// Stay root
+        #[arg(long, conflicts_with = "user")]
+        as_root: bool,
+        /// Which lines to write, as of `up`
+        #[arg(long)]
+        log_topics: Vec<Topics>,
+    },
     /// A command of the console
     #[command(external_subcommand)]
     Console(Vec<OsString>),
@@ -106,6 +121,12 @@ struct UpOptions {
     /// What is to survive a restart
     #[arg(long, value_name = "DIR", default_value = "/var/lib/greyhound")]
     state_dir: PathBuf,
+    /// The user that on-up and on-down of profiles run as [default: nobody]
+    #[arg(long, value_name = "USER", conflicts_with = "hooks_as_root")]
+    hooks_user: Option<String>,
+    /// Run on-up and on-down of profiles as root
+    #[arg(long)]
+    hooks_as_root: bool,
     #[command(flatten)]
     log: LogOptions,
 }
@@ -180,6 +201,11 @@ fn main() -> ExitCode {
             state_dir,
             log,
         } => control(&source, cli.run_dir, state_dir, log).map(|()| 0),
+        Command::Hooks {
+            user,
+            as_root,
+            log_topics,
+        } => hooks(user.as_deref(), as_root, log_topics).map(|()| 0),
         Command::Console(words) => console(&cli.run_dir, cli.json, words),
     };
     match outcome {
@@ -278,6 +304,18 @@ fn control(
     greyhound_control::io::run(options)
 }
 
+/// Runs the process that runs hooks.
+fn hooks(user: Option<&[u32]>, as_root: bool, topics: Vec<Topics>) -> anyhow::Result<()> {
+    let privilege = match user {
+        Some(&[uid, gid]) => Privilege::Become(User { uid, gid }),
+        Some(_) | None if as_root => Privilege::Root,
+        Some(_) | None => Privilege::Stay,
+    };
+    let levels = std::env::var("RUST_LOG").ok();
+    let log = Log::stderr(Filter::new(levels.as_deref(), topics));
+    process::run(privilege, log)
+}
+
 /// Asks the running greyhound and prints what it answers.
 fn console(run_dir: &Path, json: bool, words: Vec<OsString>) -> anyhow::Result<u8> {
     let words = words
@@ -301,6 +339,10 @@ fn console(run_dir: &Path, json: bool, words: Vec<OsString>) -> anyhow::Result<u
             // A menu is entered by who stays: here something is to be done there.
             return expect_command(&reply.menu);
         }
+        if reply.status != 0 && !request.json {
+            say(reply.text.trim_end());
+            return Ok(reply.status);
+        }
         if !print(&reply.text)? || !reply.repeats {
             return Ok(reply.status);
         }
@@ -319,7 +361,7 @@ fn expect_command(menu: &[String]) -> anyhow::Result<u8> {
         .find(|path| path.iter().eq(menu));
     let names = path::names(MENUS, path.unwrap_or_default());
     let names: Vec<_> = names.into_iter().map(path::Name::text).collect();
-    print(&format!("expected command name: {}\n", names.join(", ")))?;
+    say(&format!("expected command name: {}", names.join(", ")));
     Ok(1)
 }
 

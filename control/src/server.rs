@@ -21,8 +21,8 @@ use crate::cause::Cause;
 use crate::console::snapshot::Snapshot;
 use crate::dialer::Dialer;
 use crate::entropy::Entropy;
+use crate::hooks::Hook;
 use crate::model::{Config, PptpClient, Resolved, Running};
-use crate::ppp::{Encryption, UseIpv6};
 use crate::pptp::{CallIds, Connection, Misbehaviours};
 use crate::session::Session;
 use crate::session::line::{Field, Line, Message};
@@ -31,17 +31,20 @@ mod calls;
 mod clients;
 mod datapath;
 mod half_open;
+mod hooks;
 mod ids;
 mod login;
 mod reconfigure;
 mod refresh;
 mod sessions;
 mod snapshot;
+mod terms;
 mod timers;
 mod users;
 
 use self::half_open::HalfOpen;
 pub use self::half_open::{MAX_STRANGER_CALLS, MAX_STRANGERS, MAX_STRANGERS_PER_SOURCE};
+use self::hooks::Hooks;
 pub use self::ids::ConnId;
 use self::ids::{ClientId, SessionIds};
 use self::refresh::Refresh;
@@ -84,6 +87,8 @@ pub enum Command {
     CloseDatapath,
     /// Write a line into the log.
     Log(Line),
+    /// Run a program of the operator's.
+    RunHook(Hook),
 }
 
 /// The engine.
@@ -112,6 +117,8 @@ pub struct Server<E> {
     /// Set once the program stops: by when it has to.
     stop_by: Option<Instant>,
     misbehaviours: Misbehaviours,
+    /// The log is told of each control packet.
+    is_traced: bool,
     timers: Timers<Timer>,
     /// What may have something to say.
     touched: VecDeque<Timer>,
@@ -148,6 +155,7 @@ struct Entry {
     number: u32,
     /// Addresses that nobody else may have meanwhile.
     leases: Vec<Ipv4Addr>,
+    hooks: Hooks,
     /// Server: what the configuration gave when the user logged in.
     granted: Option<Granted>,
     /// The configuration gives something else by now.
@@ -170,7 +178,7 @@ struct Client {
     /// Changed or removed: it only comes to its end.
     is_retired: bool,
     /// What its profile gave to the session.
-    policy: Option<(Encryption, UseIpv6)>,
+    granted: Option<Resolved>,
     dialer: Dialer,
     conn: Option<ConnId>,
     session: Option<SessionId>,
@@ -236,6 +244,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             next_number: SESSION_NUMBER_CLASS | u32::from(boot & 0xf) << 20,
             stop_by: None,
             misbehaviours: Misbehaviours::default(),
+            is_traced: false,
             timers: Timers::new(),
             touched: VecDeque::new(),
             commands: VecDeque::new(),
@@ -243,6 +252,11 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         server.begin_clients(now);
         server.settle(now);
         server
+    }
+
+    /// Tells the log of each control packet and message of connections from here on.
+    pub const fn trace(&mut self) {
+        self.is_traced = true;
     }
 
     /// A client connected. Where there are too many that have not proved who they are it is told
@@ -354,8 +368,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Event::Attached {
                 session,
                 kernel_name,
-                ..
-            } => self.with_session(session, |one| one.handle_attached(now, kernel_name)),
+                ifindex,
+            } => self.with_session(session, |one| {
+                one.handle_attached(now, kernel_name, ifindex);
+            }),
             Event::Failed { session, reason } => {
                 self.with_session(session, |one| one.handle_failed(now, &reason));
             }

@@ -77,6 +77,15 @@ pub struct Config {
     pub uplink_mtu: u16,
     /// The PPP link.
     pub link: ppp::Config,
+    /// Tell the log of each control packet.
+    pub is_traced: bool,
+}
+
+/// What a session may do, and what belongs to it while it is up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How long packets may flow.
+    pub session_timeout: Option<Duration>,
 }
 
 /// How far a session is.
@@ -131,8 +140,10 @@ pub struct Session {
     /// Attach requests without an answer: a later one overtakes an earlier one's answer.
     attaching: u32,
     kernel_name: String,
+    ifindex: u32,
     /// When packets began to flow.
     since: Option<Instant>,
+    terms: Terms,
     counters: SessionCounters,
     /// The link waits for counters.
     sampling: bool,
@@ -167,7 +178,9 @@ impl Session {
             up: None,
             attaching: 0,
             kernel_name: String::new(),
+            ifindex: 0,
             since: None,
+            terms: Terms::default(),
             counters: SessionCounters::default(),
             sampling: false,
             speak_at: is_server.then_some(now + SPEAK_TIMEOUT),
@@ -193,6 +206,7 @@ impl Session {
         self.first_frame_due = None;
         if self.is_alive() {
             self.open_link(now);
+            self.trace("rcvd", protocol, payload);
             self.link.handle_frame(now, protocol, payload);
             self.pump();
         }
@@ -221,13 +235,19 @@ impl Session {
         self.pump();
     }
 
+    /// What it may do, once it is known who the peer is.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
     /// The session's interface is up.
-    pub fn handle_attached(&mut self, now: Instant, kernel_name: String) {
+    pub fn handle_attached(&mut self, now: Instant, kernel_name: String, ifindex: u32) {
         self.attaching = self.attaching.saturating_sub(1);
         if self.attaching > 0 || self.up.is_none() || !self.is_alive() {
             return;
         }
         self.kernel_name = kernel_name;
+        self.ifindex = ifindex;
         self.stage = Stage::Connected;
         self.since.get_or_insert(now);
         self.say(Message::Connected, "connected");
@@ -316,6 +336,10 @@ impl Session {
             self.authentication_due = None;
             self.close(now, Cause::Timeout);
         }
+        if self.expires_at().is_some_and(|at| at <= now) {
+            self.terms.session_timeout = None;
+            self.close(now, Cause::SessionTimeout);
+        }
         self.link.handle_timeout(now);
         self.pump();
     }
@@ -333,7 +357,8 @@ impl Session {
         }
         let link = self.link.poll_timeout();
         let ours = [self.speak_at, self.first_frame_due, self.authentication_due];
-        link.into_iter().chain(ours.into_iter().flatten()).min()
+        let ours = ours.into_iter().flatten();
+        link.into_iter().chain(ours).chain(self.expires_at()).min()
     }
 
     /// How far it is.
@@ -372,6 +397,24 @@ impl Session {
         &self.kernel_name
     }
 
+    /// The kernel's index of the interface, 0 before there is one.
+    #[must_use]
+    pub const fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Which end of it we are.
+    #[must_use]
+    pub const fn side(&self) -> &Side {
+        &self.config.side
+    }
+
+    /// Why it ended, once it has.
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
     /// What it has while its network is up.
     #[must_use]
     pub const fn up(&self) -> Option<&Up> {
@@ -398,6 +441,11 @@ impl Session {
         }
     }
 
+    /// When packets will have flowed for long enough.
+    fn expires_at(&self) -> Option<Instant> {
+        self.since?.checked_add(self.terms.session_timeout?)
+    }
+
     const fn is_alive(&self) -> bool {
         match self.stage {
             Stage::Establishing | Stage::Authenticated | Stage::Connected => true,
@@ -418,11 +466,14 @@ impl Session {
     fn on_link(&mut self, command: ppp::Command) {
         let session = self.config.session;
         match command {
-            ppp::Command::Send { protocol, payload } => self.request(Request::Send {
-                session,
-                protocol,
-                payload,
-            }),
+            ppp::Command::Send { protocol, payload } => {
+                self.trace("sent", protocol, &payload);
+                self.request(Request::Send {
+                    session,
+                    protocol,
+                    payload,
+                });
+            }
             ppp::Command::SetLink(link) => self.on_link_options(link),
             ppp::Command::Authenticate { user, proof } => {
                 self.commands
@@ -603,6 +654,21 @@ impl Session {
             .with(Field::RxPackets, rx_packets)
             .with(Field::TxPackets, tx_packets);
         self.log(line);
+    }
+
+    /// Logs a control packet, if that is wanted: what it is under the session's name, and its options
+    /// below.
+    fn trace(&mut self, direction: &str, protocol: u16, payload: &[u8]) {
+        if !self.config.is_traced {
+            return;
+        }
+        let mut lines = ppp::describe(protocol, payload).into_iter();
+        if let Some(packet) = lines.next() {
+            self.say(Message::PppPacket, &format!("{direction} {packet}"));
+        }
+        for option in lines {
+            self.log(Line::new(Message::PppPacket, format!("   {option}")));
+        }
     }
 
     /// Logs what happens to the session, under its name.

@@ -331,6 +331,7 @@ impl<'a> Console<'a> {
             snapshot: self.context.snapshot,
             log: self.context.log,
             show_sensitive,
+            only_columns: false,
         }
     }
 
@@ -358,7 +359,11 @@ impl<'a> Console<'a> {
 
     fn print(&mut self, invocation: &Invocation<'_>) -> Result<(), Error> {
         let options = show::Options::parse(invocation)?;
-        let facts = self.facts(options.show_sensitive);
+        let mut facts = self.facts(options.show_sensitive);
+        // With very many rows it shows what is not looked at.
+        let table = table::at(&invocation.path).filter(|table| !table.is_single());
+        let is_plain = table.is_some_and(|table| options.is_plain_table(table.blocks()));
+        facts.only_columns = is_plain && !self.request.json;
         let content = views::content(&invocation.path, &facts)
             .map_err(|text| Error::new(invocation.at, text))?;
         let shown = options.show(content, self.request)?;

@@ -124,6 +124,13 @@ impl<'w> Options<'w> {
         }
     }
 
+    /// Whether all rows are shown in a table of the usual columns, where `blocks` are shown if
+    /// nothing is asked for.
+    pub(super) fn is_plain_table(&self, blocks: bool) -> bool {
+        let is_table = self.form == Some(Form::Table) || (self.form.is_none() && !blocks);
+        is_table && self.proplist.is_none() && self.from.is_none() && self.condition.is_none()
+    }
+
     /// Shows a menu.
     pub(super) fn show(&self, content: Content, request: &Request) -> Result<Shown, Error> {
         let mut view = match content {

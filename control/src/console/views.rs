@@ -25,6 +25,8 @@ pub(super) struct Facts<'a> {
     pub(super) log: &'a Recent,
     /// Passwords are shown.
     pub(super) show_sensitive: bool,
+    /// Nothing but the columns of a table will be looked at.
+    pub(super) only_columns: bool,
 }
 
 /// What a menu has to show.
@@ -85,7 +87,9 @@ fn configured(table: &'static dyn Table, facts: &Facts<'_>) -> View {
         if table.is_built_in(facts.config, row) {
             flags.push('*');
         }
+        let is_wanted = |name| !facts.only_columns || table.columns().contains(name);
         let shown = properties.iter().enumerate();
+        let shown = shown.filter(|(_, property)| is_wanted(&property.name));
         let shown =
             shown.filter(|&(number, _)| Some(number) != disabled && Some(number) != comment);
         let fields = shown.map(|(number, property)| {

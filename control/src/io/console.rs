@@ -177,7 +177,7 @@ impl Connection {
         let State::Reading(received) = &mut self.state else {
             return Ok(true);
         };
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Ok(false),

@@ -20,6 +20,7 @@ use super::tcp::{LINGER, Received, Stream};
 use crate::console::command::{self, Context as Facts};
 use crate::console::wire::{Reply, Request};
 use crate::entropy::SystemEntropy;
+use crate::hooks;
 use crate::log::{Line, Log, Message};
 use crate::model::Config;
 use crate::server::{Command, ConnId, Server};
@@ -29,6 +30,7 @@ const SIGNALS: Token = Token(1);
 const DATAPATH: Token = Token(2);
 const CONSOLE: Token = Token(3);
 const RESOLVER: Token = Token(4);
+const HOOKS: Token = Token(5);
 /// From here on even numbers are TCP connections and odd ones are the console's.
 const FIRST_CONNECTION: usize = 16;
 
@@ -69,6 +71,7 @@ pub(super) struct EventLoop {
     /// The datapath has not been read to the end.
     datapath_unread: bool,
     console: Console,
+    hooks: hooks::client::Client,
     signals: Option<UnixStream>,
     /// Set once the server has stopped: until when to wait for what is still to be sent.
     leave_by: Option<Instant>,
@@ -91,12 +94,16 @@ impl EventLoop {
         } else {
             None
         };
+        let mut server = Server::new(now, options.config, SystemEntropy, boot);
+        if options.log.wants(Message::PppPacket) || options.log.wants(Message::ControlMessage) {
+            server.trace();
+        }
         let waker = Waker::new(registry, RESOLVER).context("cannot create an eventfd")?;
         Ok(Self {
             log: options.log,
             console: Console::new(&options.run_dir, CONSOLE, registry)?,
             datapath: Datapath::new(&options.run_dir, DATAPATH, now),
-            server: Server::new(now, options.config, SystemEntropy, boot),
+            server,
             address,
             store: options.store,
             accept_at: None,
@@ -108,6 +115,7 @@ impl EventLoop {
             closing: BTreeSet::new(),
             datapath_unread: false,
             signals: None,
+            hooks: hooks::client::Client::new(&options.run_dir, HOOKS),
             leave_by: None,
             clock,
             poll,
@@ -155,6 +163,7 @@ impl EventLoop {
                 }
                 CONSOLE => self.console.note_waiting(),
                 RESOLVER => self.connect_resolved(now),
+                HOOKS => self.hooks.handle_ready(now, self.poll.registry()),
                 Token(token) => {
                     let number = token.saturating_sub(FIRST_CONNECTION);
                     match (u32::try_from(number / 2), number % 2) {
@@ -202,6 +211,10 @@ impl EventLoop {
             self.streams.remove(&conn);
         }
         self.obey(now);
+        self.hooks.advance(now, self.poll.registry());
+        while let Some(line) = self.hooks.poll_line() {
+            self.log.write(line);
+        }
         let token = |id| Token(FIRST_CONNECTION + 2 * id + 1);
         self.console.accept(now, self.poll.registry(), token);
         while let Some((id, request)) = self.console.due(now, self.server.refreshed()) {
@@ -281,6 +294,7 @@ impl EventLoop {
                 }
                 Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
                 Command::Log(line) => self.log.write(line),
+                Command::RunHook(hook) => self.hooks.start(now, hook, self.poll.registry()),
             }
         }
     }
@@ -294,6 +308,7 @@ impl EventLoop {
             self.server.poll_timeout(),
             self.datapath.retry_at(),
             self.console.poll_timeout(),
+            self.hooks.poll_timeout(),
             self.accept_at,
             self.closing.first().map(|&(at, _)| at),
             self.leave_by,
@@ -308,7 +323,8 @@ impl EventLoop {
             return false;
         }
         let leave_by = *self.leave_by.get_or_insert(now + LINGER);
-        let is_flushed = self.streams.is_empty() && self.datapath.is_flushed();
+        let is_flushed =
+            self.streams.is_empty() && self.datapath.is_flushed() && self.hooks.is_flushed();
         is_flushed || leave_by <= now
     }
 }

@@ -17,7 +17,7 @@ mod boot;
 mod console;
 mod datapath;
 mod event_loop;
-mod privilege;
+pub(crate) mod privilege;
 mod resolve;
 mod store;
 mod tcp;

@@ -113,6 +113,10 @@ messages! {
     HookOutput => "hook-output", INFO, "script,info", 0x7bb4df71_76b645a9_938f043f_b79773d7;
     /// What a hook wrote to its standard error.
     HookComplaint => "hook-complaint", WARN, "script,warning", 0xbf9aad36_f5534717_b581086d_97ed41fa;
+    /// A hook has ended as it should.
+    HookEnded => "hook-ended", DEBUG, "script,debug", 0x1bd98a8d_8f6b275a_ca0361dc_857caff0;
+    /// There is no program that may be run as a hook.
+    HookMissing => "hook-missing", WARN, "script,warning", 0x137c7f05_6d390ed9_1a975e5d_22f797ab;
     /// A hook was not run, or did not end well.
     HookFailed => "hook-failed", ERROR, "script,error", 0x7494cd8a_e1ae439c_b16e4aa0_0b46d03b;
     /// `COUNT lines could not be written`.

@@ -81,6 +81,12 @@ impl Log {
         })))
     }
 
+    /// Whether lines of this kind are wanted: what is costly to say need not be said otherwise.
+    #[must_use]
+    pub fn wants(&self, message: Message) -> bool {
+        self.inner().filter.wants(message.level(), message.topics())
+    }
+
     /// Keeps and writes a line, if it is one that is wanted.
     pub fn write(&self, line: Line) {
         let mut inner = self.inner();

@@ -85,9 +85,9 @@ fn references(draft: &mut Draft) {
         .map(|pool| pool.name.clone())
         .collect();
     for &table in TABLES {
-        let names = table.names();
+        let referring = table.referring();
         for row in 0..table.len(&draft.config) {
-            for (property, &name) in names.iter().enumerate() {
+            for &(property, name) in &referring {
                 let Some(reference) = table.reference(&draft.config, row, property) else {
                     continue;
                 };
@@ -176,7 +176,7 @@ fn keys_for_encryption(draft: &mut Draft) {
         }
     }
     for client in &config.clients {
-        let required = config.client_encryption(client) == Encryption::Required;
+        let required = config.resolve_client(client).encryption == Encryption::Required;
         if required && !gives_keys(&client.allow) {
             failures.push((PptpClient::MENU.path, client.meta.id, "allow"));
         }

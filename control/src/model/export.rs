@@ -73,7 +73,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The numbers of the properties that are written, in the order of their names.
+    /// The properties that are written, by number, in the order of their names.
     fn properties(&self) -> Vec<(usize, &'static str)> {
         let properties = self.table.properties();
         let written = properties.iter().enumerate().filter(|(_, property)| {
@@ -91,22 +91,22 @@ impl Writer<'_> {
         let (table, config) = (self.table, self.config);
         let is_built_in = table.is_built_in(config, row);
         let mut words = Vec::new();
+        let defaults = table.defaults(config, row);
         for &(property, name) in properties {
             // What tells a built-in item from the others stands in front.
             if is_built_in && name == "name" {
                 continue;
             }
-            if !self.options.verbose && table.is_default(config, row, property) {
+            let is_default = defaults[property];
+            if is_default && !self.options.verbose {
                 continue;
             }
             let text = table.show(config, row, property);
-            words.push(
-                if text.is_empty() && table.is_default(config, row, property) {
-                    format!("!{name}")
-                } else {
-                    format!("{name}={}", value(&text))
-                },
-            );
+            words.push(if text.is_empty() && is_default {
+                format!("!{name}")
+            } else {
+                format!("{name}={}", value(&text))
+            });
         }
         let is_there_anyway = table.is_single() || is_built_in;
         if words.is_empty() && is_there_anyway {

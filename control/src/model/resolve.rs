@@ -83,70 +83,63 @@ impl Config {
         self.layers(self.profile(profile)).encryption
     }
 
-    /// The encryption policy of a client, which is that of its profile alone.
+    /// What a client gets, which is what its profile says and nothing else.
     #[must_use]
-    pub fn client_encryption(&self, client: &PptpClient) -> Encryption {
-        self.profile(&client.profile)
-            .and_then(|profile| profile.use_encryption)
-            .unwrap_or(Encryption::No)
+    pub fn resolve_client(&self, client: &PptpClient) -> Resolved {
+        of_layers([self.profile(&client.profile), None])
     }
 
-    /// A client's policy about IPv6, which is that of its profile alone.
-    #[must_use]
-    pub fn client_ipv6(&self, client: &PptpClient) -> UseIpv6 {
-        self.profile(&client.profile)
-            .and_then(|profile| profile.use_ipv6)
-            .unwrap_or_default()
-    }
-
-    /// What the first of two layers says that says something, property by property.
     fn layers(&self, profile: Option<&Profile>) -> Resolved {
-        let layers = [profile, self.profile(&self.server.default_profile)];
-        let layers = || layers.into_iter().flatten();
-        let text = |of: fn(&Profile) -> &String| {
-            let texts = layers().map(of);
-            texts
-                .clone()
-                .find(|text| !text.is_empty())
-                .cloned()
-                .unwrap_or_default()
-        };
-        let names = |of: fn(&Profile) -> &Vec<String>| {
-            let lists = layers().map(of);
-            lists
-                .clone()
-                .find(|list| !list.is_empty())
-                .cloned()
-                .unwrap_or_default()
-        };
-        Resolved {
-            local: address(layers().map(|layer| layer.local_address.as_ref())),
-            remote: address(layers().map(|layer| layer.remote_address.as_ref())),
-            dns: servers(layers().map(|layer| layer.dns_server.as_slice())),
-            wins: servers(layers().map(|layer| layer.wins_server.as_slice())),
-            encryption: layers()
-                .find_map(|layer| layer.use_encryption)
-                .unwrap_or(Encryption::No),
-            ipv6: layers()
-                .find_map(|layer| layer.use_ipv6)
-                .unwrap_or_default(),
-            only_one: layers().find_map(|layer| layer.only_one).unwrap_or(false),
-            change_tcp_mss: layers()
-                .find_map(|layer| layer.change_tcp_mss)
-                .unwrap_or(false),
-            session_timeout: layers().find_map(|layer| layer.session_timeout),
-            idle_timeout: layers().find_map(|layer| layer.idle_timeout),
-            rate_limit: layers().find_map(|layer| layer.rate_limit),
-            limit_bytes_in: 0,
-            limit_bytes_out: 0,
-            routes: Vec::new(),
-            incoming_filter: layers().find_map(|layer| layer.incoming_filter.clone()),
-            outgoing_filter: layers().find_map(|layer| layer.outgoing_filter.clone()),
-            address_list: names(|layer| &layer.address_list),
-            interface_list: names(|layer| &layer.interface_list),
-            on_up: text(|layer| &layer.on_up),
-            on_down: text(|layer| &layer.on_down),
-        }
+        of_layers([profile, self.profile(&self.server.default_profile)])
+    }
+}
+
+/// What the first of two layers says that says something, property by property.
+fn of_layers(layers: [Option<&Profile>; 2]) -> Resolved {
+    let layers = || layers.into_iter().flatten();
+    let text = |of: fn(&Profile) -> &String| {
+        let texts = layers().map(of);
+        texts
+            .clone()
+            .find(|text| !text.is_empty())
+            .cloned()
+            .unwrap_or_default()
+    };
+    let names = |of: fn(&Profile) -> &Vec<String>| {
+        let lists = layers().map(of);
+        lists
+            .clone()
+            .find(|list| !list.is_empty())
+            .cloned()
+            .unwrap_or_default()
+    };
+    Resolved {
+        local: address(layers().map(|layer| layer.local_address.as_ref())),
+        remote: address(layers().map(|layer| layer.remote_address.as_ref())),
+        dns: servers(layers().map(|layer| layer.dns_server.as_slice())),
+        wins: servers(layers().map(|layer| layer.wins_server.as_slice())),
+        encryption: layers()
+            .find_map(|layer| layer.use_encryption)
+            .unwrap_or(Encryption::No),
+        ipv6: layers()
+            .find_map(|layer| layer.use_ipv6)
+            .unwrap_or_default(),
+        only_one: layers().find_map(|layer| layer.only_one).unwrap_or(false),
+        change_tcp_mss: layers()
+            .find_map(|layer| layer.change_tcp_mss)
+            .unwrap_or(false),
+        session_timeout: layers().find_map(|layer| layer.session_timeout),
+        idle_timeout: layers().find_map(|layer| layer.idle_timeout),
+        rate_limit: layers().find_map(|layer| layer.rate_limit),
+        limit_bytes_in: 0,
+        limit_bytes_out: 0,
+        routes: Vec::new(),
+        incoming_filter: layers().find_map(|layer| layer.incoming_filter.clone()),
+        outgoing_filter: layers().find_map(|layer| layer.outgoing_filter.clone()),
+        address_list: names(|layer| &layer.address_list),
+        interface_list: names(|layer| &layer.interface_list),
+        on_up: text(|layer| &layer.on_up),
+        on_down: text(|layer| &layer.on_down),
     }
 }
 
@@ -243,7 +236,7 @@ mod tests {
         let policies: Vec<_> = config
             .clients
             .iter()
-            .map(|client| config.client_encryption(client))
+            .map(|client| config.resolve_client(client).encryption)
             .collect();
 
         assert_eq!(policies, [Encryption::Yes, Encryption::No]);

@@ -54,8 +54,12 @@ pub enum Effect<T: 'static> {
         set: fn(&mut T, &str) -> Result<Accepted, Fault>,
         /// Writes the item's value; empty if it is unset.
         show: fn(&T) -> String,
+        /// Whether two items have the same value.
+        is_same: fn(&T, &T) -> bool,
         /// Puts the default back.
         reset: fn(&mut T),
+        /// The value may name something.
+        refers: bool,
         /// What the item's value names.
         reference: fn(&T) -> Option<Reference>,
         /// How `print` shows it.

@@ -76,6 +76,9 @@ pub trait Table: fmt::Debug + Sync {
     /// The properties that `add` must give a value, with their names.
     fn required(&self) -> Box<dyn Iterator<Item = (usize, &'static str)>>;
 
+    /// The properties that may name something, with their names.
+    fn referring(&self) -> Vec<(usize, &'static str)>;
+
     /// Which property this is the name of, or the beginning of the one name of.
     fn property(&self, name: &str) -> Found<usize>;
 
@@ -88,8 +91,8 @@ pub trait Table: fmt::Debug + Sync {
     /// A value, empty if it is unset.
     fn show(&self, config: &Config, row: usize, property: usize) -> String;
 
-    /// Whether a value is the default.
-    fn is_default(&self, config: &Config, row: usize, property: usize) -> bool;
+    /// For each property, whether a row has its default.
+    fn defaults(&self, config: &Config, row: usize) -> Vec<bool>;
 
     /// What a value names.
     fn reference(&self, config: &Config, row: usize, property: usize) -> Option<Reference>;
@@ -216,6 +219,16 @@ impl<T: Item> Table for Of<T> {
         Box::new(required.map(|(number, property)| (number, property.name)))
     }
 
+    fn referring(&self) -> Vec<(usize, &'static str)> {
+        let properties = T::MENU.properties.iter().enumerate();
+        let refers =
+            |property: &Property<T>| matches!(property.effect, Effect::Kept { refers: true, .. });
+        let referring = properties.filter(|(_, property)| refers(property));
+        referring
+            .map(|(number, property)| (number, property.name))
+            .collect()
+    }
+
     fn property(&self, name: &str) -> Found<usize> {
         let names = T::MENU.properties.iter().map(|property| property.name);
         shortened(name, names.zip(0..))
@@ -233,13 +246,14 @@ impl<T: Item> Table for Of<T> {
         schema::show(&T::items(config)[row], Self::property_at(property))
     }
 
-    fn is_default(&self, config: &Config, row: usize, property: usize) -> bool {
+    fn defaults(&self, config: &Config, row: usize) -> Vec<bool> {
         let item = &T::items(config)[row];
-        let property = Self::property_at(property);
-        match property.effect {
-            Effect::Kept { show, .. } => show(item) == show(&item.default_of()),
+        let default = item.default_of();
+        let is_default = |property: &Property<T>| match property.effect {
+            Effect::Kept { is_same, .. } => is_same(item, &default),
             Effect::Inert { .. } => !item.meta().inert.contains_key(property.name),
-        }
+        };
+        T::MENU.properties.iter().map(is_default).collect()
     }
 
     fn reference(&self, config: &Config, row: usize, property: usize) -> Option<Reference> {

@@ -63,6 +63,9 @@ pub(super) trait Notation {
     /// Writes a value so that [`Self::parse`] reads it back; empty if it is unset.
     fn print(&self, value: &Self::Value) -> String;
 
+    /// Values may name something that has to exist.
+    const REFERS: bool = false;
+
     /// What the value names, which has to exist.
     fn reference(&self, _value: &Self::Value) -> Option<Reference> {
         None
@@ -425,6 +428,7 @@ pub(super) struct ProfileName;
 impl Notation for ProfileName {
     type Value = String;
     const VALUES: &'static str = "/ppp profile";
+    const REFERS: bool = true;
 
     fn parse(&self, text: &str) -> Result<String, Fault> {
         Filled.parse(text)
@@ -445,6 +449,7 @@ pub(super) struct PoolName;
 impl Notation for PoolName {
     type Value = Option<String>;
     const VALUES: &'static str = "none | /ip pool";
+    const REFERS: bool = true;
 
     fn parse(&self, text: &str) -> Result<Option<String>, Fault> {
         match text {
@@ -513,6 +518,7 @@ pub(super) struct AddressOrPool;
 impl Notation for AddressOrPool {
     type Value = Option<AddressSource>;
     const VALUES: &'static str = "address | /ip pool";
+    const REFERS: bool = true;
 
     fn parse(&self, text: &str) -> Result<Option<AddressSource>, Fault> {
         // What has only digits and dots is meant as an address, if a mistyped one.

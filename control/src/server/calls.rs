@@ -7,12 +7,14 @@ use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::Tunnel;
 
 use super::half_open::MAX_STRANGER_CALLS;
+use super::hooks::Hooks;
+use super::terms::terms;
 use super::{ClientId, Command, Conn, ConnId, Datapath, Entry, Server, Timer};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::ppp;
 use crate::pptp::wire::{GeneralError, OutgoingCallResult};
-use crate::pptp::{self, Connection};
+use crate::pptp::{self, Connection, Direction};
 use crate::session::line::{self, Field, Line, Message};
 use crate::session::{self, Session, Side};
 
@@ -26,10 +28,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn insert_conn(
         &mut self,
         id: ConnId,
-        pptp: Connection,
+        mut pptp: Connection,
         (ours, peer): (Ipv4Addr, Ipv4Addr),
         client: Option<ClientId>,
     ) {
+        if self.is_traced {
+            pptp.trace();
+        }
         let conn = Conn {
             pptp,
             ours,
@@ -55,6 +60,15 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             match command {
                 pptp::Command::Send(bytes) => {
                     self.commands.push_back(Command::Send { conn: id, bytes });
+                }
+                pptp::Command::Traced(direction, name) => {
+                    let (peer, name) = (conn.peer, with_dashes(name));
+                    let text = match direction {
+                        Direction::Received => format!("rcvd {name} from {peer}"),
+                        Direction::Sent => format!("sent {name} to {peer}"),
+                    };
+                    let line = Line::new(Message::ControlMessage, text);
+                    self.log(line.with(Field::Caller, peer));
                 }
                 pptp::Command::Started { host_name, vendor } => {
                     let peer = conn.peer;
@@ -192,9 +206,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return;
         };
         let config = &client.config;
-        let encryption = self.config.client_encryption(config);
-        let ipv6 = self.config.client_ipv6(config);
-        client.policy = Some((encryption, ipv6));
+        let resolved = self.config.resolve_client(config);
         let link = ppp::Config {
             role: ppp::Role::Client {
                 user: config.user.clone(),
@@ -203,14 +215,19 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             },
             max_mru: config.max_mru,
             mrru: config.mrru,
-            ipv6,
-            encryption,
+            ipv6: resolved.ipv6,
+            encryption: resolved.encryption,
             keepalive: config.keepalive_timeout,
             rechallenge: None,
         };
         let side = Side::Client(config.name.clone());
         let call = (call_id, peer, side, config.max_mtu);
+        client.granted = Some(resolved.clone());
         self.open_session(now, id, session, call, link);
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.session.set_terms(terms(&resolved));
+            entry.hooks = Hooks::new(&resolved.on_up, &resolved.on_down);
+        }
     }
 
     pub(super) fn open_session(
@@ -243,6 +260,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             max_mtu,
             uplink_mtu: hello.uplink_mtu,
             link,
+            is_traced: self.is_traced,
         };
         let entry = Entry {
             session: Session::open(now, config, Box::new(self.entropy.clone())),
@@ -251,6 +269,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             arrival: self.arrivals,
             number: self.next_number,
             leases: Vec::new(),
+            hooks: Hooks::default(),
             granted: None,
             is_stale: false,
         };
@@ -319,4 +338,16 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
 /// The number after `number`: the lowest 20 bits count.
 const fn next_number(number: u32) -> u32 {
     (number & !0xf_ffff) | (number.wrapping_add(1) & 0xf_ffff)
+}
+
+/// The name of a message as RFC 2637 writes it: `Echo-Request` of `EchoRequest`.
+fn with_dashes(name: &str) -> String {
+    let mut dashed = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !dashed.is_empty() {
+            dashed.push('-');
+        }
+        dashed.push(c);
+    }
+    dashed
 }

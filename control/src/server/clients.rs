@@ -24,7 +24,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             dialer: Dialer::new(now, config.disabled),
             config,
             is_retired: false,
-            policy: None,
+            granted: None,
             conn: None,
             session: None,
             last_end: None,

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use greyhound_datapath::ids::SessionId;
 
+use super::hooks::Hooks;
+use super::terms::terms;
 use super::{Command, Datapath, Entry, Granted, Server, Timer, login};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
@@ -21,6 +23,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 let deadline = entry.session.poll_timeout();
                 self.timers.set(Timer::Session(id), deadline);
                 self.note_stage(id);
+                self.note_up(id);
                 return;
             };
             match command {
@@ -37,7 +40,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                     self.authenticate(now, id, &user, &proof);
                 }
                 session::Command::Ended(cause) => self.on_session_ended(now, id, cause),
-                session::Command::Gone => self.forget_session(id),
+                session::Command::Gone => {
+                    self.note_down(now, id);
+                    self.forget_session(id);
+                }
             }
         }
     }
@@ -91,6 +97,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 user: known.name.clone(),
                 resolved: known.resolved.clone(),
             });
+            entry.session.set_terms(terms(&known.resolved));
+            entry.hooks = Hooks::new(&known.resolved.on_up, &known.resolved.on_down);
         }
         let accept = ppp::Accept {
             message: known.message,

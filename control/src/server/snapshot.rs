@@ -66,12 +66,9 @@ fn server_session<E>(server: &Server<E>, entry: &Entry, now: Instant) -> Option<
 
 /// Whether the client's profile gives something else by now.
 fn is_stale<E>(server: &Server<E>, client: &Client) -> bool {
-    let config = &server.config;
-    let now = (
-        config.client_encryption(&client.config),
-        config.client_ipv6(&client.config),
-    );
-    client.session.is_some() && client.policy.is_some_and(|then| then != now)
+    let now = server.config.resolve_client(&client.config);
+    let then = client.granted.as_ref();
+    client.session.is_some() && then.is_some_and(|then| *then != now)
 }
 
 fn status<E>(server: &Server<E>, client: &Client) -> &'static str {

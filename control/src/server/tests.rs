@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::half_open::MAX_TURNED_AWAY;
 use super::*;
 use crate::entropy::CountingEntropy;
+use crate::hooks::When;
 use crate::pptp::connection::FULL_TIMEOUT;
 use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
@@ -142,6 +143,121 @@ fn the_lines_of_a_session_say_what_they_are_about() {
     let said = world.server.lines.iter().filter_map(|line| line.message);
     let said: Vec<_> = said.filter(|message| order.contains(message)).collect();
     assert_eq!(said, order);
+}
+
+#[test]
+fn control_messages_and_packets_are_told_if_they_are_wanted() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.server.engine.trace();
+    world.run_until(|world| world.is_connected(0));
+    let said = |message| -> Vec<_> {
+        let lines = world.server.lines.iter();
+        let lines = lines.filter(|line| line.message == Some(message));
+        lines.map(|line| &*line.text).collect()
+    };
+    assert_eq!(
+        said(Message::ControlMessage),
+        [
+            "rcvd Start-Control-Connection-Request from 192.0.2.1",
+            "sent Start-Control-Connection-Reply to 192.0.2.1",
+            "rcvd Outgoing-Call-Request from 192.0.2.1",
+            "sent Outgoing-Call-Reply to 192.0.2.1",
+        ]
+    );
+    let packets = said(Message::PppPacket);
+    let request = packets
+        .iter()
+        .position(|text| text.contains("rcvd LCP ConfReq id="));
+    assert!(
+        packets[request.unwrap() + 1].starts_with("   <"),
+        "{packets:#?}"
+    );
+    let response = packets
+        .iter()
+        .find(|text| text.contains("rcvd CHAP Response"));
+    assert!(response.unwrap().ends_with(" \"ann\""), "{packets:#?}");
+    assert!(packets.contains(&"   <addr 10.0.0.5>"), "{packets:#?}");
+    let client = world.client.lines.iter();
+    let mut messages = client.filter_map(|line| line.message);
+    assert!(!messages.any(|one| one == Message::PppPacket || one == Message::ControlMessage));
+}
+
+#[test]
+fn hooks_run_when_a_session_has_come_up_and_when_it_has_ended() {
+    let hooks = r#"on-up="/etc/up 'a b' \$c" on-down=/etc/down"#;
+    let server = format!("{SERVER}\n/ppp profile set default {hooks}\n");
+    let clients = [("out1", "ann", "secret")];
+    let mut world = World::new(&server, &clients);
+    let profile = format!("/ppp profile set default-encryption {hooks}\n");
+    let client = format!("{}{profile}", client_config(&clients));
+    world.client = Host::new(&client, "192.0.2.1");
+    world.client.greet(world.now);
+    world.run_until(|world| world.is_connected(0));
+    let told = |hook: &Hook, name: &str| -> Option<String> {
+        let mut variables = hook.environment.iter();
+        let found = variables.find(|(variable, _)| variable == name)?;
+        Some(found.1.clone())
+    };
+    for (host, interface, ours, peer) in [
+        (&world.server, "<pptp-ann>", "10.0.0.1", "10.0.0.5"),
+        (&world.client, "out1", "10.0.0.5", "10.0.0.1"),
+    ] {
+        let [up] = &host.hooks[..] else {
+            panic!("{:?}", host.hooks);
+        };
+        assert_eq!((up.when, &*up.interface), (When::Up, interface));
+        assert_eq!(up.program.to_str(), Some("/etc/up"));
+        assert_eq!(up.arguments, ["a b", "$c"]);
+        for (name, value) in [
+            ("PPTP_HOOK", Some("on-up")),
+            ("PPTP_USER", Some("ann")),
+            ("PPTP_INTERFACE", Some(interface)),
+            ("PPTP_KERNEL_NAME", Some("tun0")),
+            ("PPTP_LOCAL_ADDRESS", Some(ours)),
+            ("PPTP_REMOTE_ADDRESS", Some(peer)),
+            ("PPTP_CALLER_ID", Some("192.0.2.1")),
+            ("PPTP_CALLED_ID", Some("192.0.2.2")),
+            ("PPTP_CAUSE", None),
+        ] {
+            assert_eq!(told(up, name).as_deref(), value, "{name}");
+        }
+    }
+    world.advance(Duration::from_secs(7));
+    world.client.stop(world.now);
+    world.run_until(|world| world.server.sessions() == 0 && world.client.is_stopped());
+    for host in [&world.server, &world.client] {
+        let [_, down] = &host.hooks[..] else {
+            panic!("{:?}", host.hooks);
+        };
+        assert_eq!(down.when, When::Down);
+        assert_eq!(down.program.to_str(), Some("/etc/down"));
+        assert_eq!(told(down, "PPTP_DURATION").as_deref(), Some("7"));
+        assert!(told(down, "PPTP_CAUSE").is_some());
+    }
+}
+
+#[test]
+fn a_lost_datapath_ends_sessions_with_their_hooks_once() {
+    let server = format!("{SERVER}\n/ppp profile set default on-up=/up on-down=/down\n");
+    let mut world = World::new(&server, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.server.lose_datapath(world.now);
+    let ran: Vec<_> = world.server.hooks.iter().map(|hook| hook.when).collect();
+    assert_eq!(ran, [When::Up, When::Down]);
+}
+
+#[test]
+fn what_cannot_be_a_hook_is_a_warning_and_a_session_that_never_came_up_has_none() {
+    let server = format!("{SERVER}\n/ppp profile set pooled on-up=\":log info up\"\n");
+    let server = format!("{server}/ppp profile set default on-up=\":log info up\"\n");
+    let clients = [("out1", "ann", "wrong"), ("out2", "bob", "secret")];
+    let mut world = World::new(&server, &clients);
+    world.run_until(|world| world.is_connected(1));
+    assert!(world.server.hooks.is_empty());
+    let log = world.server.take_log();
+    let warnings = log.iter().filter(|line| line.starts_with("script,"));
+    let warning = "script,warning <pptp-bob>: on-up: :log is not an absolute path";
+    assert_eq!(warnings.collect::<Vec<_>>(), [warning]);
 }
 
 #[test]
@@ -885,6 +1001,7 @@ struct Host {
     datapath: Datapath,
     log: Vec<String>,
     lines: Vec<Line>,
+    hooks: Vec<Hook>,
     /// Bytes for the other host.
     tcp: VecDeque<(ConnId, Vec<u8>)>,
     connects: VecDeque<ConnId>,
@@ -914,6 +1031,7 @@ impl Host {
             },
             log: Vec::new(),
             lines: Vec::new(),
+            hooks: Vec::new(),
             tcp: VecDeque::new(),
             connects: VecDeque::new(),
             closes: VecDeque::new(),
@@ -993,6 +1111,7 @@ impl Host {
                     }
                 }
                 Command::CloseDatapath => panic!("the versions are the same"),
+                Command::RunHook(hook) => self.hooks.push(hook),
                 Command::Log(line) => {
                     self.log.push(format!("{} {}", line.topics, line.text));
                     self.lines.push(line);

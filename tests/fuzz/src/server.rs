@@ -103,8 +103,10 @@ impl World {
         });
         let now = origin();
         let options = input.u8();
+        let mut engine = Server::new(now, CONFIG.clone(), CountingEntropy(3), 0);
+        engine.trace();
         let mut world = Self {
-            engine: Server::new(now, CONFIG.clone(), CountingEntropy(3), 0),
+            engine,
             now,
             conns: Vec::new(),
             connecting: Vec::new(),
@@ -442,6 +444,7 @@ impl World {
                     }
                 }
                 Command::CloseDatapath => self.lose_datapath(),
+                Command::RunHook(_) => {}
                 Command::Log(line) => {
                     assert!(!line.text.contains(char::is_control), "{:?}", line.text);
                 }

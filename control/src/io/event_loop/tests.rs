@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::net::{Shutdown, TcpStream as StdTcpStream};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use greyhound_datapath::stats::SessionCounters;
 use super::super::datapath::SOCKET;
 use super::*;
 use crate::console::wire;
+use crate::hooks::runner::{self, Runner};
 use crate::model::Config;
 use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{
@@ -215,6 +217,51 @@ fn a_client_dials_by_name_and_comes_up_and_a_stop_ends_everything() {
     let said: Vec<_> = recent.iter().map(|entry| &*entry.line.text).collect();
     assert_eq!(said[0], "datapath connected");
     assert!(said.contains(&"<pptp-ann>: disconnected"), "{said:#?}");
+}
+
+#[test]
+fn hooks_run_in_the_process_for_them_up_to_those_of_the_stop() {
+    let port = free_port();
+    let client = "
+        /interface pptp-client
+        add name=out1 connect-to=localhost user=ann password=secret disabled=no
+    ";
+    let (run_dir, out_dir) = (folder(), folder());
+    let datapath = PlayedDatapath::listen(&run_dir);
+    let listener = Listener::bind(&run_dir.join(hooks::SOCKET)).unwrap();
+    let runner = Runner::new(runner::Options {
+        listener: listener.as_fd().try_clone_to_owned().unwrap(),
+        at_once: runner::AT_ONCE,
+        stop_grace: PATIENCE,
+        as_root: false,
+        refusal: None,
+        log: Log::default(),
+    });
+    let (mut stop, stopped) = StdUnixStream::pair().unwrap();
+    let runner = thread::spawn(move || runner.run(stopped).unwrap());
+    let down = out_dir.join("down");
+    let script = out_dir.join("script");
+    std::fs::write(&script, format!("echo $PPTP_CAUSE >> {}", down.display())).unwrap();
+    let hooks = format!(
+        "on-up=\"/bin/echo hello\" on-down=\"/bin/sh {}\"",
+        script.display()
+    );
+    let profiles = format!("/ppp profile\nset default {hooks}\nset default-encryption {hooks}\n");
+    let process = Process::start_with(&format!("{SERVER}{client}{profiles}"), port, run_dir);
+    let log = process.log.clone();
+    for text in ["<pptp-ann>: on-up: hello", "out1: on-up: hello"] {
+        wait(|| {
+            let recent = log.recent();
+            let mut lines = recent.iter();
+            lines.find(|entry| entry.line.text == text).map(drop)
+        });
+    }
+    process.stop();
+    assert_eq!(datapath.finish(), 0, "sessions are left");
+    stop.write_all(&[0]).unwrap();
+    runner.join().unwrap();
+    assert_eq!(std::fs::read_to_string(down).unwrap(), "reboot\nreboot\n");
+    std::fs::remove_dir_all(out_dir).unwrap();
 }
 
 #[test]

@@ -29,7 +29,9 @@ macro_rules! kept {
                     Ok(accepted)
                 },
                 show: |item| $notation.print(&item.$field),
+                is_same: |one, other| one.$field == other.$field,
                 reset: |item| item.$field = item.default_of().$field,
+                refers: refers(&$notation),
                 reference: |item| $notation.reference(&item.$field),
                 style: style(&$notation),
                 values: values(&$notation),
@@ -613,6 +615,10 @@ impl Item for RadiusIncoming {
 
 const fn style<N: Notation>(_: &N) -> Style {
     N::STYLE
+}
+
+const fn refers<N: Notation>(_: &N) -> bool {
+    N::REFERS
 }
 
 const fn values<N: Notation>(_: &N) -> &'static str {

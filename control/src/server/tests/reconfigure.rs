@@ -149,6 +149,36 @@ fn one_session_per_host_ends_the_one_before() {
     assert_eq!(sessions[0].user, "bob");
 }
 
+#[test]
+fn a_session_ends_when_its_time_is_over() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.change_server("/ppp profile set default session-timeout=20s");
+    world.run_until(|world| world.is_connected(0));
+    world.client.hold(0);
+    world.advance(Duration::from_secs(19));
+    assert_eq!(world.server.sessions(), 1);
+    world.advance(Duration::from_secs(2));
+    world.run_until(|world| world.server.sessions() == 0);
+    let log = world.server.take_log();
+    assert!(
+        log.contains(&"pptp,ppp,info <pptp-ann>: terminating... - session timeout".to_owned()),
+        "{log:#?}"
+    );
+}
+
+#[test]
+fn a_client_gets_what_its_profile_says_alone() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.change_client("/ppp profile set default-encryption session-timeout=30s");
+    world.run_until(|world| world.is_connected(0));
+    world.advance(Duration::from_secs(31));
+    let log = world.client.take_log();
+    assert!(
+        log.contains(&"pptp,ppp,info out1: terminating... - session timeout".to_owned()),
+        "{log:#?}"
+    );
+}
+
 impl Host {
     /// What the console does with a line.
     fn command(&mut self, now: Instant, line: &str) {
