@@ -1,9 +1,9 @@
 //! Takes over what people have: exports of RouterOS, and the files of pppd, pptpd and accel-ppp.
 //!
 //! Text goes in; statements in the language of the configuration come out, and a list of what was
-//! left out with the reasons. Every reader makes a [`draft::Draft`] of what its source says, in the
+//! left out with the reasons. Every reader makes a draft of what its source says, in the
 //! names of the configuration, also of what the configuration may not have; the model then judges
-//! each value ([`judge`]), and what it refuses is left out in its words. So a reader knows nothing
+//! each value (`judge`), and what it refuses is left out in its words. So a reader knows nothing
 //! of what is supported, and takes over more as soon as the model takes more.
 //!
 //! Nothing is lost silently: each line of a source that says something is a line of a statement or
