@@ -2,6 +2,7 @@
 //! would.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "what holds for tests holds for their helpers"
 )]
