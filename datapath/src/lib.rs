@@ -9,6 +9,7 @@ pub mod engine;
 pub mod ids;
 pub mod ipc;
 pub mod mppe;
+pub mod mss;
 pub mod multilink;
 pub mod offload;
 pub mod seq;
