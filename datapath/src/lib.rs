@@ -8,6 +8,7 @@
 pub mod engine;
 pub mod ids;
 pub mod ipc;
+pub mod limits;
 pub mod mppe;
 pub mod mss;
 pub mod multilink;

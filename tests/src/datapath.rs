@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::seqpacket::Channel;
 use greyhound_datapath::ipc::{
-    Event, Interface, IoMode, LinkOptions, Multilink, Request, Tunnel, VERSION, WorkerTotals,
+    Event, Interface, IoMode, Limit, Limits, LinkOptions, Multilink, Request, Tunnel, VERSION,
+    WorkerTotals,
 };
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 use greyhound_datapath::stats::WorkerCounters;
@@ -88,7 +89,7 @@ impl Datapath {
     /// # Errors
     /// It refuses.
     pub fn establish(&mut self, end: End, terms: Terms) -> Result<String> {
-        let session = SessionId(1);
+        let session = SESSION;
         let peer = end.other();
         let tunnel = Tunnel {
             ours: end.outer(),
@@ -133,11 +134,47 @@ impl Datapath {
             | Event::Frame { .. }
             | Event::MppeOutOfSync { .. }
             | Event::MppeKeysDiffer { .. }
+            | Event::LimitReached { .. }
             | Event::Counters { .. }
             | Event::Removed { .. }
             | Event::Totals { .. } => None,
         })?;
         attached.or_else(|reason| bail!(reason))
+    }
+
+    /// Limits what the call may do.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn limit(&mut self, limits: Limits) -> Result<()> {
+        let session = SESSION;
+        self.say(&Request::SetLimits { session, limits })
+    }
+
+    /// Waits until the call reaches a limit; says which.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn limit_reached(&mut self) -> Result<Limit> {
+        self.hear("LimitReached", |event| {
+            if let Event::LimitReached { limit, .. } = event {
+                Some(limit)
+            } else {
+                None
+            }
+        })
+    }
+
+    /// Asks the peer's LCP whether it is there, which the peer's datapath answers.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn ask_for_echo(&mut self) -> Result<()> {
+        self.say(&Request::Send {
+            session: SESSION,
+            protocol: LCP,
+            payload: ECHO_REQUEST.to_vec(),
+        })
     }
 
     /// What its workers have counted together.
@@ -384,6 +421,14 @@ impl Pair {
         }
     }
 
+    /// The datapath of an end.
+    pub fn datapath(&mut self, end: End) -> &mut Datapath {
+        match end {
+            End::Near => &mut self.near,
+            End::Far => &mut self.far,
+        }
+    }
+
     /// How the one and the other move their frames.
     #[must_use]
     pub fn io(&self) -> [IoMode; 2] {
@@ -451,6 +496,15 @@ fn wrong_checksums(namespace: &Namespace) -> Result<u64> {
 
 /// As large as it can be with an outer packet of 1500 bytes.
 const MTU: u16 = 1456;
+
+/// The one call there is.
+const SESSION: SessionId = SessionId(1);
+
+/// The protocol number of LCP (RFC 1661 §6).
+const LCP: u16 = 0xc021;
+
+/// Code, identifier, length, and no magic number (RFC 1661 §5.8).
+const ECHO_REQUEST: [u8; 8] = [9, 1, 0, 8, 0, 0, 0, 0];
 
 /// How long it may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

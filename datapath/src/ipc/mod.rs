@@ -13,10 +13,13 @@ use crate::ids::{CallId, PeerCallId, SessionId, WorkerId};
 use crate::mppe::Parameters;
 use crate::stats::{SessionCounters, WorkerCounters};
 
+mod limits;
 pub mod seqpacket;
 
+pub use limits::{Burst, Limit, Limits, Rate};
+
 /// Changes whenever a message changes; both ends must have the same.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// The largest encoded message. A PPP frame is at most 1500 bytes; `Hello` with every session held
 /// is the largest and is cut into several [`Event::Held`].
@@ -141,6 +144,14 @@ pub enum Request {
     Detach {
         /// The session.
         session: SessionId,
+    },
+    /// What the session may do. May come again at any time; what it has moved still counts, and
+    /// rates that stay as they were go on where they are. Without it a session may do anything.
+    SetLimits {
+        /// The session.
+        session: SessionId,
+        /// All its limits.
+        limits: Limits,
     },
     /// Send a PPP control frame, unencrypted.
     Send {
@@ -271,6 +282,14 @@ pub enum Event {
     MppeKeysDiffer {
         /// The session.
         session: SessionId,
+    },
+    /// The session has reached a limit, and goes on all the same. Said once for each, and again
+    /// when [`Request::SetLimits`] raised it and it was reached again.
+    LimitReached {
+        /// The session.
+        session: SessionId,
+        /// Which.
+        limit: Limit,
     },
     /// The answer to [`Request::Read`].
     Counters {
