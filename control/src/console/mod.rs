@@ -1,7 +1,9 @@
 //! The console: commands in the words of the product, prints to the letter.
 
 pub mod command;
+pub mod line;
 mod print;
+mod show;
 pub mod snapshot;
 mod views;
 pub mod wire;
