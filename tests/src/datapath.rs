@@ -1,7 +1,7 @@
 //! The datapath without the control process: two of the program, each the other's peer, and one
 //! call between them that nobody negotiated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Child;
@@ -16,7 +16,7 @@ use greyhound_datapath::ipc::{
     WorkerTotals,
 };
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
-use greyhound_datapath::stats::WorkerCounters;
+use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use serde_json::Value;
 
 use crate::machine::{QUEUES, UPLINK};
@@ -34,6 +34,8 @@ pub struct Datapath {
     folder: Scratch,
     channel: Channel<Request, Event>,
     io: IoMode,
+    /// Limits that it said were reached, and nobody asked for yet.
+    reached: VecDeque<Limit>,
 }
 
 impl Datapath {
@@ -72,6 +74,7 @@ impl Datapath {
             folder,
             channel,
             io,
+            reached: VecDeque::new(),
         };
         datapath.say(&Request::Hello { version: VERSION })?;
         datapath.io = datapath.hear("Hello", |event| {
@@ -156,24 +159,56 @@ impl Datapath {
     /// # Errors
     /// It does not.
     pub fn limit_reached(&mut self) -> Result<Limit> {
+        if let Some(limit) = self.reached.pop_front() {
+            return Ok(limit);
+        }
         self.hear("LimitReached", |event| {
             if let Event::LimitReached { limit, .. } = event {
                 Some(limit)
             } else {
                 None
             }
-        })
+        })?;
+        self.reached.pop_front().context("it was heard")
     }
 
-    /// Asks the peer's LCP whether it is there, which the peer's datapath answers.
+    /// A limit that the call had reached when something else was heard last.
+    pub fn limit_heard(&mut self) -> Option<Limit> {
+        self.reached.pop_front()
+    }
+
+    /// Asks the peer's LCP whether it is there, and waits for the answer, which the peer's datapath
+    /// gives.
     ///
     /// # Errors
-    /// It has ended.
-    pub fn ask_for_echo(&mut self) -> Result<()> {
+    /// There is none.
+    pub fn echo(&mut self) -> Result<()> {
         self.say(&Request::Send {
             session: SESSION,
             protocol: LCP,
             payload: ECHO_REQUEST.to_vec(),
+        })?;
+        self.hear("Echo-Reply", |event| {
+            if let Event::Frame { protocol: LCP, .. } = event {
+                Some(())
+            } else {
+                None
+            }
+        })
+    }
+
+    /// What the call has moved.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn counters(&mut self) -> Result<SessionCounters> {
+        self.say(&Request::Read { session: SESSION })?;
+        self.hear("Counters", |event| {
+            if let Event::Counters { counters, .. } = event {
+                Some(counters)
+            } else {
+                None
+            }
         })
     }
 
@@ -224,6 +259,9 @@ impl Datapath {
             loop {
                 match self.channel.receive() {
                     Ok(Some(event)) => {
+                        if let Event::LimitReached { limit, .. } = event {
+                            self.reached.push_back(limit);
+                        }
                         if let Some(heard) = wanted(event) {
                             return Some(Ok(heard));
                         }
