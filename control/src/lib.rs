@@ -8,6 +8,7 @@ pub mod console;
 pub mod dialer;
 pub mod entropy;
 pub mod hooks;
+pub mod import;
 pub mod io;
 pub mod language;
 pub mod log;

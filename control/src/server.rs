@@ -375,6 +375,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Event::Failed { session, reason } => {
                 self.with_session(session, |one| one.handle_failed(now, &reason));
             }
+            Event::Warning { session, warning } => {
+                self.with_session(session, |one| one.handle_warning(&warning));
+            }
             Event::MppeOutOfSync { session, times } => {
                 self.with_session(session, |one| one.handle_mppe_out_of_sync(now, times));
             }

@@ -12,7 +12,9 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::SessionId;
-use greyhound_datapath::ipc::{Interface, LinkOptions, Multilink, Request, Tunnel};
+use greyhound_datapath::ipc::{
+    Interface, LinkOptions, ListedAddress, Membership, Multilink, Request, Route, Tunnel, Warning,
+};
 use greyhound_datapath::stats::SessionCounters;
 
 use crate::cause::Cause;
@@ -86,6 +88,16 @@ pub struct Config {
 pub struct Terms {
     /// How long packets may flow.
     pub session_timeout: Option<Duration>,
+    /// Networks behind the peer.
+    pub routes: Vec<Route>,
+    /// Lists of the firewall that the address joins which the server gave the client.
+    pub address_lists: Vec<String>,
+    /// The list that the interface joins.
+    pub interface_list: Option<String>,
+    /// The firewall's chain for what the peer sends.
+    pub incoming_filter: Option<String>,
+    /// The same for what the peer gets.
+    pub outgoing_filter: Option<String>,
 }
 
 /// How far a session is.
@@ -259,6 +271,14 @@ impl Session {
         if self.is_alive() && self.cause.is_none() {
             self.say(Message::SessionFailed, reason);
             self.close(now, Cause::PortError);
+        }
+    }
+
+    /// The session has to do without something that belongs to its interface.
+    pub fn handle_warning(&mut self, warning: &Warning) {
+        if self.is_alive() {
+            let warning = line::printable(&warning.to_string());
+            self.say(Message::Lacking, &warning);
         }
     }
 
@@ -441,6 +461,26 @@ impl Session {
         }
     }
 
+    /// Where the interface belongs, now that it has addresses.
+    fn membership(&self, network: &Network) -> Membership {
+        let address = match self.config.side {
+            Side::Server => network.peer,
+            Side::Client(_) => network.ours,
+        };
+        let terms = &self.terms;
+        let listed = |list: &String| ListedAddress {
+            list: list.clone(),
+            address,
+        };
+        Membership {
+            routes: terms.routes.clone(),
+            address_lists: terms.address_lists.iter().map(listed).collect(),
+            interface_list: terms.interface_list.clone(),
+            incoming_filter: terms.incoming_filter.clone(),
+            outgoing_filter: terms.outgoing_filter.clone(),
+        }
+    }
+
     /// When packets will have flowed for long enough.
     fn expires_at(&self) -> Option<Instant> {
         self.since?.checked_add(self.terms.session_timeout?)
@@ -596,6 +636,7 @@ impl Session {
                 // A server gave the peer its one address; behind a client's server is a network.
                 check_source: self.config.side == Side::Server,
                 ipv6: ipv6.map(|ipv6| ipv6.ours),
+                membership: self.membership(&network),
             },
         });
     }

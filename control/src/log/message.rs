@@ -93,6 +93,8 @@ messages! {
     EchoMissed => "echo-missed", INFO, "pptp,ppp,info", 0x2e5af000_890a49fc_9c393f3e_43c69fd2;
     /// `INTERFACE: what the datapath could not do`.
     SessionFailed => "session-failed", ERROR, "pptp,ppp,error", 0x6cb60426_97d8426a_899fa518_7da556b1;
+    /// `INTERFACE: what it does without: WHY`.
+    Lacking => "lacking", WARN, "pptp,ppp,warning", 0x3f0c9d52_7a6e4b18_91d4c7e2_58ab60f3;
     /// `INTERFACE: terminating... - CAUSE`.
     Terminating => "terminating", INFO, "pptp,ppp,info", 0x9f94fa0a_383a4945_aff04ca6_05c6f9b7;
     /// `USER logged out, SECONDS RX-BYTES TX-BYTES RX-PACKETS TX-PACKETS from CALLER`.

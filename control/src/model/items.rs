@@ -189,7 +189,7 @@ pub struct Profile {
     /// Lists that the client's address joins.
     pub address_list: Vec<String>,
     /// The list that the interface joins.
-    pub interface_list: Vec<String>,
+    pub interface_list: Option<String>,
     /// The program that runs after connecting, with its arguments; empty if there is none.
     pub on_up: String,
     /// The program that runs after disconnecting.
@@ -217,7 +217,7 @@ impl Default for Profile {
             incoming_filter: None,
             outgoing_filter: None,
             address_list: Vec::new(),
-            interface_list: Vec::new(),
+            interface_list: None,
             on_up: String::new(),
             on_down: String::new(),
             comment: String::new(),

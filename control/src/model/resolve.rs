@@ -46,8 +46,8 @@ pub struct Resolved {
     pub outgoing_filter: Option<String>,
     /// Lists that the user's address joins.
     pub address_list: Vec<String>,
-    /// Lists that the interface joins.
-    pub interface_list: Vec<String>,
+    /// The list that the interface joins.
+    pub interface_list: Option<String>,
     /// The program that runs after connecting, with its arguments; empty if there is none.
     pub on_up: String,
     /// The program that runs after disconnecting.
@@ -105,14 +105,6 @@ fn of_layers(layers: [Option<&Profile>; 2]) -> Resolved {
             .cloned()
             .unwrap_or_default()
     };
-    let names = |of: fn(&Profile) -> &Vec<String>| {
-        let lists = layers().map(of);
-        lists
-            .clone()
-            .find(|list| !list.is_empty())
-            .cloned()
-            .unwrap_or_default()
-    };
     Resolved {
         local: address(layers().map(|layer| layer.local_address.as_ref())),
         remote: address(layers().map(|layer| layer.remote_address.as_ref())),
@@ -136,8 +128,12 @@ fn of_layers(layers: [Option<&Profile>; 2]) -> Resolved {
         routes: Vec::new(),
         incoming_filter: layers().find_map(|layer| layer.incoming_filter.clone()),
         outgoing_filter: layers().find_map(|layer| layer.outgoing_filter.clone()),
-        address_list: names(|layer| &layer.address_list),
-        interface_list: names(|layer| &layer.interface_list),
+        address_list: layers()
+            .map(|layer| &layer.address_list)
+            .find(|list| !list.is_empty())
+            .cloned()
+            .unwrap_or_default(),
+        interface_list: layers().find_map(|layer| layer.interface_list.clone()),
         on_up: text(|layer| &layer.on_up),
         on_down: text(|layer| &layer.on_down),
     }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use greyhound_datapath::ipc::membership::firewall_name;
 use zeroize::Zeroizing;
 
 use super::rate::RateLimit;
@@ -764,19 +765,27 @@ impl Notation for Timing {
     }
 }
 
-/// The name of a firewall chain, or unset.
+/// The name of a list or a chain of the firewall, or unset.
 pub(super) struct Chain;
 
 impl Notation for Chain {
     type Value = Option<String>;
-    const VALUES: &'static str = "chain";
+    const VALUES: &'static str = "name";
 
     fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
-        Ok(Names.parse(text)?.pop())
+        let mut names = Names.parse(text)?;
+        if names.len() > 1 {
+            return Err(Fault::Invalid);
+        }
+        Ok(names.pop())
     }
 
     fn print(&self, value: &Self::Value) -> String {
         value.clone().unwrap_or_default()
+    }
+
+    fn warning(&self, value: &Self::Value) -> Option<&'static str> {
+        value.as_deref().and_then(unknown_to_nftables)
     }
 }
 
@@ -811,6 +820,17 @@ impl Notation for Names {
     fn print(&self, value: &Vec<String>) -> String {
         value.join(",")
     }
+
+    fn warning(&self, value: &Vec<String>) -> Option<&'static str> {
+        value.iter().find_map(|name| unknown_to_nftables(name))
+    }
+}
+
+/// Why a name is of no use to the firewall, if it is of none.
+fn unknown_to_nftables(name: &str) -> Option<&'static str> {
+    firewall_name(name)
+        .is_err()
+        .then_some("nftables cannot call anything so: it has no effect")
 }
 
 /// Lists that an address or an interface can join, and routes that a user can have.

@@ -360,7 +360,8 @@ fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
 fn what_has_no_effect_is_accepted_with_a_warning() {
     let (_, warnings) = Config::parse(
         "/ppp profile add name=p use-compression=yes parent-queue=q\n\
-         /ppp secret add name=u service=l2tp caller-id=00:11",
+         /ppp secret add name=u service=l2tp caller-id=00:11\n\
+         /ppp profile add name=q address-list=\"a;b\" incoming-filter=c",
     )
     .unwrap();
 
@@ -372,6 +373,7 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
             "parent-queue has no effect (line 1 column 58)",
             "service: this service is not offered: nobody logs in (line 2 column 32)",
             "caller-id: not an IPv4 address: no PPTP client matches it (line 2 column 47)",
+            "address-list: nftables cannot call anything so: it has no effect (line 3 column 38)",
         ]
     );
 }

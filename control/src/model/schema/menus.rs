@@ -307,7 +307,7 @@ impl Item for Profile {
             kept!("incoming-filter", incoming_filter: Chain, "firewall chain for what the client sends"),
             kept!("outgoing-filter", outgoing_filter: Chain, "firewall chain for what the client gets"),
             kept!("address-list", address_list: Names, "firewall sets that the client's address joins"),
-            kept!("interface-list", interface_list: Names, "firewall sets that the interface joins"),
+            kept!("interface-list", interface_list: Chain, "firewall set that the interface joins"),
             kept!("on-up", on_up: Program, "program that is run after connecting"),
             kept!("on-down", on_down: Program, "program that is run after disconnecting"),
             inert(

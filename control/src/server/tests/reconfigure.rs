@@ -167,6 +167,33 @@ fn a_session_ends_when_its_time_is_over() {
 }
 
 #[test]
+fn an_interface_belongs_where_profile_and_secret_say() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.change_server(
+        "/ppp profile set default address-list=customers,paid interface-list=tunnels \
+         incoming-filter=in outgoing-filter=out\n\
+         /ppp secret set ann routes=\"10.1.0.0/16 10.0.0.5 3,10.2.0.0/24\"",
+    );
+    world.change_client("/ppp profile set default-encryption address-list=ours");
+    world.run_until(|world| world.is_connected(0));
+    let membership = &world.server.datapath.interfaces[&SessionId(0)].membership;
+    let routes: Vec<_> = membership.routes.iter().map(ToString::to_string).collect();
+    assert_eq!(routes, ["10.1.0.0/16 10.0.0.5 3", "10.2.0.0/24 0.0.0.0 1"]);
+    let peer = Ipv4Addr::new(10, 0, 0, 5);
+    let lists: Vec<_> = membership.address_lists.iter().collect();
+    assert_eq!(lists.len(), 2);
+    assert!(lists.iter().all(|listed| listed.address == peer));
+    assert_eq!(lists[0].list, "customers");
+    assert_eq!(membership.interface_list.as_deref(), Some("tunnels"));
+    assert_eq!(membership.incoming_filter.as_deref(), Some("in"));
+    assert_eq!(membership.outgoing_filter.as_deref(), Some("out"));
+    // A client's own address is what it was given.
+    let ours = &world.client.datapath.interfaces[&SessionId(0)].membership;
+    assert_eq!(ours.address_lists[0].address, peer);
+    assert_eq!(ours.routes, []);
+}
+
+#[test]
 fn a_client_gets_what_its_profile_says_alone() {
     let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
     world.change_client("/ppp profile set default-encryption session-timeout=30s");
