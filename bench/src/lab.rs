@@ -509,7 +509,10 @@ pub(crate) fn totals(reports: &Receiver<Report>) -> Result<WorkerTotals> {
             Report::Broken(_, reason) => bail!("the worker broke: {reason}"),
             Report::Notice(id, notice) => bail!("session {}: {notice:?}", id.0),
             Report::MergingRefused(_) => bail!("the kernel refused a merged packet"),
-            Report::Counters(..) | Report::Released(_) | Report::Removed(..) => {}
+            Report::Counters(..)
+            | Report::LimitReached(..)
+            | Report::Released(_)
+            | Report::Removed(..) => {}
         }
     }
     totals.context("the worker did not answer")

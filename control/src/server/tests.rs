@@ -1151,7 +1151,10 @@ impl Host {
                 datapath.links.insert(session, link);
                 vec![]
             }
-            Request::SetMppe { .. } | Request::ResetMppe { .. } | Request::SetIpv6 { .. } => vec![],
+            Request::SetMppe { .. }
+            | Request::ResetMppe { .. }
+            | Request::SetIpv6 { .. }
+            | Request::SetLimits { .. } => vec![],
             Request::Attach { session, interface } => {
                 if datapath.refuses_interfaces {
                     let reason = "no interface for you".to_owned();
