@@ -15,6 +15,8 @@ pub enum Cause {
     IdleTimeout,
     /// The session timeout passed.
     SessionTimeout,
+    /// As many bytes were moved as may be.
+    TrafficLimit,
     /// The operator removed it.
     AdministratorRequest,
     /// This program stops.
@@ -61,6 +63,7 @@ impl fmt::Display for Cause {
             Self::PeerNotResponding => "peer is not responding",
             Self::IdleTimeout => "idle timeout",
             Self::SessionTimeout => "session timeout",
+            Self::TrafficLimit => "traffic limit reached",
             Self::AdministratorRequest => "administrator request",
             Self::Reboot => "reboot",
             Self::KeysDisagree => "MPPE keys disagree",

@@ -384,8 +384,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Event::MppeKeysDiffer { session } => {
                 self.with_session(session, |one| one.handle_mppe_keys_differ(now));
             }
-            // Nobody has set one.
-            Event::LimitReached { .. } => {}
+            Event::LimitReached { session, limit } => {
+                self.with_session(session, |one| one.handle_limit_reached(now, limit));
+            }
             Event::Counters { session, counters } => {
                 self.with_session(session, |one| one.handle_counters(now, counters));
                 self.on_refreshed(session);

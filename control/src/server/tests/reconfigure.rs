@@ -1,6 +1,8 @@
 //! What a change does to what runs, and what it leaves alone.
 
-use greyhound_datapath::ipc::{Lacking, Warning};
+use std::num::NonZeroU64;
+
+use greyhound_datapath::ipc::{Lacking, Limit, Limits, Warning};
 
 use super::*;
 use crate::console::command::{Context, execute};
@@ -193,6 +195,67 @@ fn an_interface_belongs_where_profile_and_secret_say() {
     let ours = &world.client.datapath.interfaces[&SessionId(0)].membership;
     assert_eq!(ours.address_lists[0].address, peer);
     assert_eq!(ours.routes, []);
+}
+
+#[test]
+fn limits_are_those_of_profile_and_secret_the_right_way_round() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.change_server(
+        "/ppp profile set default rate-limit=\"1M/4M 2M/8M 512k/1M 8/16\" idle-timeout=5m \
+         change-tcp-mss=yes\n\
+         /ppp secret set ann limit-bytes-in=1000 limit-bytes-out=2000",
+    );
+    world.run_until(|world| world.is_connected(0));
+    let limits = world.server.datapath.limits[&SessionId(0)];
+    let rx = limits.rx_rate.unwrap();
+    let tx = limits.tx_rate.unwrap();
+    assert_eq!(
+        (rx.bits_per_second.get(), tx.bits_per_second.get()),
+        (1_000_000, 4_000_000)
+    );
+    let (rx, tx) = (rx.burst.unwrap(), tx.burst.unwrap());
+    assert_eq!(
+        (rx.bits_per_second.get(), tx.bits_per_second.get()),
+        (2_000_000, 8_000_000)
+    );
+    assert_eq!((rx.threshold, tx.threshold), (512_000, 1_000_000));
+    assert_eq!((rx.time.as_secs(), tx.time.as_secs()), (8, 16));
+    assert_eq!(limits.rx_bytes.map(NonZeroU64::get), Some(1000));
+    assert_eq!(limits.tx_bytes.map(NonZeroU64::get), Some(2000));
+    assert_eq!(limits.idle_timeout, Some(Duration::from_secs(300)));
+    assert!(limits.clamp_mss);
+    // A client has the clamp of its own profile and nothing else.
+    let ours = world.client.datapath.limits[&SessionId(0)];
+    let expected = Limits {
+        clamp_mss: true,
+        ..Limits::default()
+    };
+    assert_eq!(ours, expected);
+    // Whoever has no limits costs the datapath nothing.
+    let mut world = World::new(SERVER, &[("out1", "bob", "secret")]);
+    world.change_server("/ppp profile set default-encryption change-tcp-mss=no");
+    world.run_until(|world| world.is_connected(0));
+    assert!(world.server.datapath.limits.is_empty());
+}
+
+#[test]
+fn a_limit_that_is_reached_ends_the_session_and_says_which() {
+    for (limit, said) in [
+        (Limit::Idle, "idle timeout"),
+        (Limit::RxBytes, "traffic limit reached"),
+        (Limit::TxBytes, "traffic limit reached"),
+    ] {
+        let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+        world.run_until(|world| world.is_connected(0));
+        let session = SessionId(0);
+        let event = Event::LimitReached { session, limit };
+        world.server.engine.handle_datapath_event(world.now, event);
+        world.server.obey(world.now);
+        world.run_until(|world| world.server.sessions() == 0);
+        let log = world.server.take_log();
+        let expected = format!("pptp,ppp,info <pptp-ann>: terminating... - {said}");
+        assert!(log.contains(&expected), "{log:#?}");
+    }
 }
 
 #[test]
