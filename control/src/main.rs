@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use greyhound_control::console::{line, wire};
+use greyhound_control::console::{import as console_import, line, wire};
 use greyhound_control::hooks::process::{self, Privilege};
 use greyhound_control::hooks::user::User;
+use greyhound_control::import;
 use greyhound_control::io::Store;
 use greyhound_control::language::path;
 use greyhound_control::log::{Destination, Filter, Log, Topics};
@@ -62,6 +63,17 @@ enum Command {
     CheckConfig {
         /// The configuration
         file: PathBuf,
+    },
+    /// Take over a file of another program: an export of RouterOS, chap-secrets, pptpd.conf, ...
+    Import {
+        /// The file
+        file: PathBuf,
+        /// What the file is, if that is not found out rightly
+        #[arg(long = "as", value_name = "KIND")]
+        kind: Option<ImportKind>,
+        /// Print what would be added, and add nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// The control process, which `up` starts
     #[command(hide = true)]
@@ -178,6 +190,39 @@ struct ConfigSource {
     demo_config: bool,
 }
 
+/// What can be imported.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ImportKind {
+    /// `/export` of RouterOS
+    Routeros,
+    /// pppd's chap-secrets
+    ChapSecrets,
+    /// pppd's pap-secrets
+    PapSecrets,
+    /// chap-secrets of accel-ppp
+    AccelSecrets,
+    /// pptpd.conf
+    Pptpd,
+    /// Options of pppd, as pptpd-options
+    PppdOptions,
+    /// accel-ppp.conf
+    AccelPpp,
+}
+
+impl From<ImportKind> for import::Kind {
+    fn from(kind: ImportKind) -> Self {
+        match kind {
+            ImportKind::Routeros => Self::RouterOs,
+            ImportKind::ChapSecrets => Self::ChapSecrets,
+            ImportKind::PapSecrets => Self::PapSecrets,
+            ImportKind::AccelSecrets => Self::AccelSecrets,
+            ImportKind::Pptpd => Self::PptpdConf,
+            ImportKind::PppdOptions => Self::PppdOptions,
+            ImportKind::AccelPpp => Self::AccelPpp,
+        }
+    }
+}
+
 /// How frames move between the interface and the workers.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Io {
@@ -206,6 +251,11 @@ fn main() -> ExitCode {
             as_root,
             log_topics,
         } => hooks(user.as_deref(), as_root, log_topics).map(|()| 0),
+        Command::Import {
+            file,
+            kind,
+            dry_run,
+        } => import_file(&cli.run_dir, &file, kind, dry_run).map(|()| 0),
         Command::Console(words) => console(&cli.run_dir, cli.json, words),
     };
     match outcome {
@@ -352,6 +402,30 @@ fn console(run_dir: &Path, json: bool, words: Vec<OsString>) -> anyhow::Result<u
 
 /// How often `monitor` looks.
 const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Takes over a file. What is left out of it is told on standard error.
+fn import_file(
+    run_dir: &Path,
+    file: &Path,
+    kind: Option<ImportKind>,
+    dry_run: bool,
+) -> anyhow::Result<()> {
+    let plan = console_import::plan(run_dir, file, kind.map(Into::into))?;
+    for left_out in &plan.imported.left_out {
+        let (line, what, why) = (left_out.line, &left_out.what, &left_out.why);
+        say(&format!(
+            "{}:{line}: left out: {what}: {why}",
+            file.display()
+        ));
+    }
+    if dry_run {
+        print(&plan.imported.text())?;
+        return Ok(());
+    }
+    console_import::carry_out(run_dir, &plan)?;
+    print("Script file loaded and executed successfully\n")?;
+    Ok(())
+}
 
 /// Says what may stand behind a path.
 fn expect_command(menu: &[String]) -> anyhow::Result<u8> {

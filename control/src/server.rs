@@ -376,7 +376,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 self.with_session(session, |one| one.handle_failed(now, &reason));
             }
             Event::Warning { session, warning } => {
-                self.with_session(session, |one| one.handle_warning(&warning));
+                self.with_session(session, |one| one.handle_warning(now, &warning));
             }
             Event::MppeOutOfSync { session, times } => {
                 self.with_session(session, |one| one.handle_mppe_out_of_sync(now, times));

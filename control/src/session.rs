@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::SessionId;
 use greyhound_datapath::ipc::{
-    Interface, LinkOptions, ListedAddress, Membership, Multilink, Request, Route, Tunnel, Warning,
+    Interface, Lacking, LinkOptions, ListedAddress, Membership, Multilink, Request, Route, Tunnel,
+    Warning,
 };
 use greyhound_datapath::stats::SessionCounters;
 
@@ -274,11 +275,19 @@ impl Session {
         }
     }
 
-    /// The session has to do without something that belongs to its interface.
-    pub fn handle_warning(&mut self, warning: &Warning) {
-        if self.is_alive() {
-            let warning = line::printable(&warning.to_string());
-            self.say(Message::Lacking, &warning);
+    /// The session has to do without something that belongs to its interface. Without its filter
+    /// it ends: what was to be kept out would come in.
+    pub fn handle_warning(&mut self, now: Instant, warning: &Warning) {
+        if !self.is_alive() {
+            return;
+        }
+        let text = line::printable(&warning.to_string());
+        self.say(Message::Lacking, &text);
+        match warning.lacking {
+            Lacking::IncomingFilter(_) | Lacking::OutgoingFilter(_) => {
+                self.close(now, Cause::PortError);
+            }
+            Lacking::Route(_) | Lacking::AddressList(_) | Lacking::InterfaceList(_) => {}
         }
     }
 

@@ -765,10 +765,31 @@ impl Notation for Timing {
     }
 }
 
-/// The name of a list or a chain of the firewall, or unset.
+/// The name of a chain of the firewall, or unset. Who is to be filtered is not let through without:
+/// a name that no chain can have is refused.
 pub(super) struct Chain;
 
 impl Notation for Chain {
+    type Value = Option<String>;
+    const VALUES: &'static str = "chain";
+
+    fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
+        let name = ListName.parse(text)?;
+        match name.as_deref().and_then(unknown_to_nftables) {
+            Some(_) => Err(Fault::Invalid),
+            None => Ok(name),
+        }
+    }
+
+    fn print(&self, value: &Self::Value) -> String {
+        ListName.print(value)
+    }
+}
+
+/// The name of a list of the firewall, or unset.
+pub(super) struct ListName;
+
+impl Notation for ListName {
     type Value = Option<String>;
     const VALUES: &'static str = "name";
 

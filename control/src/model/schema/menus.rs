@@ -2,9 +2,9 @@
 
 use super::super::value::{
     Address, AddressOrPool, Bits, Bytes, CallerId, Chain, EncryptionPolicy, Filled, Host,
-    HostAddress, InterfaceName, Ipv6Policy, Keepalive, Limit, MessageAuth, Methods, Mrru, Names,
-    Notation, PacketSize, Password, PoolName, Port, ProfileName, Program, RadiusServices, Ranges,
-    Routes, ServiceName, Style, Text, Time, Timeout, Timing, TriState, TwoAddresses, YesNo,
+    HostAddress, InterfaceName, Ipv6Policy, Keepalive, Limit, ListName, MessageAuth, Methods, Mrru,
+    Names, Notation, PacketSize, Password, PoolName, Port, ProfileName, Program, RadiusServices,
+    Ranges, Routes, ServiceName, Style, Text, Time, Timeout, Timing, TriState, TwoAddresses, YesNo,
 };
 use super::super::{
     Aaa, BUILT_IN, Binding, Config, Identity, Pool, PptpClient, PptpServer, Profile, Radius,
@@ -307,7 +307,7 @@ impl Item for Profile {
             kept!("incoming-filter", incoming_filter: Chain, "firewall chain for what the client sends"),
             kept!("outgoing-filter", outgoing_filter: Chain, "firewall chain for what the client gets"),
             kept!("address-list", address_list: Names, "firewall sets that the client's address joins"),
-            kept!("interface-list", interface_list: Chain, "firewall set that the interface joins"),
+            kept!("interface-list", interface_list: ListName, "firewall set that the interface joins"),
             kept!("on-up", on_up: Program, "program that is run after connecting"),
             kept!("on-down", on_down: Program, "program that is run after disconnecting"),
             inert(

@@ -1,5 +1,7 @@
 //! What a change does to what runs, and what it leaves alone.
 
+use greyhound_datapath::ipc::{Lacking, Warning};
+
 use super::*;
 use crate::console::command::{Context, execute};
 use crate::console::wire::{Numbers, Request as ConsoleRequest};
@@ -191,6 +193,37 @@ fn an_interface_belongs_where_profile_and_secret_say() {
     let ours = &world.client.datapath.interfaces[&SessionId(0)].membership;
     assert_eq!(ours.address_lists[0].address, peer);
     assert_eq!(ours.routes, []);
+}
+
+#[test]
+fn without_a_list_a_session_goes_on_and_without_its_filter_it_ends() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    for (lacking, left) in [
+        (Lacking::InterfaceList("tunnels".to_owned()), 1),
+        (Lacking::IncomingFilter("in".to_owned()), 0),
+    ] {
+        let warning = Warning {
+            lacking,
+            reason: "no room".to_owned(),
+        };
+        let session = SessionId(0);
+        let event = Event::Warning { session, warning };
+        world.server.engine.handle_datapath_event(world.now, event);
+        world.server.obey(world.now);
+        assert_eq!(
+            world
+                .server
+                .engine
+                .snapshot(world.now)
+                .server_sessions
+                .len(),
+            left
+        );
+    }
+    let log = world.server.take_log();
+    let expected = "pptp,ppp,warning <pptp-ann>: no incoming filter \"in\": no room";
+    assert!(log.contains(&expected.to_owned()), "{log:#?}");
 }
 
 #[test]
