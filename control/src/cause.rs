@@ -55,6 +55,36 @@ pub enum Cause {
     ConnectFailed,
 }
 
+impl Cause {
+    /// The word of `last-disconnect-reason` of a secret: those of the product, which are the causes
+    /// of RADIUS (RFC 2866 §5.10).
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::PeerRequest => "peer-request",
+            Self::HungUp | Self::PeerNotResponding | Self::Timeout | Self::ConnectFailed => {
+                "hung-up"
+            }
+            Self::IdleTimeout => "idle-timeout",
+            Self::SessionTimeout | Self::TrafficLimit => "session-timeout",
+            Self::AdministratorRequest => "reset",
+            Self::Reboot => "reboot",
+            Self::KeysDisagree
+            | Self::MppeOutOfSync
+            | Self::PortError
+            | Self::ProtocolError
+            | Self::LcpFailed => "port-error",
+            Self::NoRemoteAddress | Self::NoNetworkProtocols | Self::NoResource => "nas-error",
+            Self::EncryptionNotNegotiated
+            | Self::Ipv6NotNegotiated
+            | Self::NoCommonAuthentication
+            | Self::AuthenticationFailed
+            | Self::FailedToAuthenticateOurselves
+            | Self::CallRefused => "nas-request",
+        }
+    }
+}
+
 /// What stands behind `terminating... - ` in the log.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

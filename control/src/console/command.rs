@@ -330,6 +330,7 @@ impl<'a> Console<'a> {
             config: self.config(),
             snapshot: self.context.snapshot,
             log: self.context.log,
+            date: self.context.date,
             show_sensitive,
             only_columns: false,
         }

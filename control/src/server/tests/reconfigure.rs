@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use greyhound_datapath::ipc::{Lacking, Limit, Limits, Warning};
 
 use super::*;
-use crate::console::command::{Context, execute};
+use crate::console::command::{Context, Outcome, execute};
 use crate::console::wire::{Numbers, Request as ConsoleRequest};
 use crate::log::Recent;
 
@@ -239,6 +239,29 @@ fn limits_are_those_of_profile_and_secret_the_right_way_round() {
 }
 
 #[test]
+fn a_secret_tells_how_its_last_session_ended() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    assert_eq!(world.server.engine.snapshot(world.now).last_ends, []);
+    let number = world.server.engine.snapshot(world.now).server_sessions[0].session_id;
+    world.client.hold(0);
+    world.server.engine.disconnect(world.now, number);
+    world.server.obey(world.now);
+    world.run_until(|world| world.server.sessions() == 0);
+    world.advance(Duration::from_secs(61));
+    let text = world
+        .server
+        .ask(world.now, "/ppp secret print detail where name=ann");
+    assert!(
+        text.contains("last-logged-out=1970-01-01 00:00:0")
+            && text.contains("last-caller-id=\"192.0.2.1\" last-disconnect-reason=\"reset\""),
+        "{text}"
+    );
+    world.change_server("/ppp secret remove ann");
+    assert_eq!(world.server.engine.snapshot(world.now).last_ends, []);
+}
+
+#[test]
 fn a_limit_that_is_reached_ends_the_session_and_says_which() {
     for (limit, said) in [
         (Limit::Idle, "idle timeout"),
@@ -303,8 +326,20 @@ fn a_client_gets_what_its_profile_says_alone() {
 }
 
 impl Host {
+    /// What the console answers to a line.
+    fn ask(&self, now: Instant, line: &str) -> String {
+        self.outcome(now, line).reply.text
+    }
+
     /// What the console does with a line.
     fn command(&mut self, now: Instant, line: &str) {
+        let outcome = self.outcome(now, line);
+        assert_eq!(outcome.reply.status, 0, "{}", outcome.reply.text);
+        self.engine.reconfigure(now, outcome.config.unwrap().into());
+        self.obey(now);
+    }
+
+    fn outcome(&self, now: Instant, line: &str) -> Outcome {
         let request = ConsoleRequest {
             line: line.to_owned(),
             menu: Vec::new(),
@@ -317,12 +352,9 @@ impl Host {
             config: self.engine.config(),
             snapshot: &snapshot,
             log: &Recent::default(),
-            date: std::time::SystemTime::UNIX_EPOCH,
+            date: std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(61),
         };
-        let outcome = execute(&request, &context);
-        assert_eq!(outcome.reply.status, 0, "{}", outcome.reply.text);
-        self.engine.reconfigure(now, outcome.config.unwrap().into());
-        self.obey(now);
+        execute(&request, &context)
     }
 }
 
