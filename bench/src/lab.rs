@@ -27,7 +27,7 @@ use greyhound_datapath::engine::tun::{self, Tun};
 use greyhound_datapath::engine::worker::{Command, Outbox, POOL_BUFFERS, Parts, Report, Worker};
 use greyhound_datapath::engine::xsk::{self, Queue};
 use greyhound_datapath::ids::{SessionId, WorkerId};
-use greyhound_datapath::ipc::{Interface, WorkerTotals};
+use greyhound_datapath::ipc::{Interface, Membership, WorkerTotals};
 use greyhound_tests::namespace::Namespace;
 use rustix::process::setpriority_process;
 use rustix::time::{ClockId, clock_gettime};
@@ -314,6 +314,7 @@ pub(crate) fn interface(name: &str, peer: Ipv4Addr) -> Interface {
         mtu: INNER_MTU,
         check_source: true,
         ipv6: None,
+        membership: Membership::default(),
     }
 }
 

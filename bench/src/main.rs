@@ -28,6 +28,7 @@ mod pps;
 mod report;
 mod rows;
 mod scale;
+mod secrets;
 mod storm;
 mod tcp;
 mod throughput;
@@ -57,6 +58,8 @@ enum Bench {
     Latency(latency::Options),
     /// Calls a second, what each costs, and what a session takes of memory.
     Storm(storm::Options),
+    /// How long a configuration with very many users takes to start, print and change.
+    Secrets(secrets::Options),
     /// Bulk TCP from client to server through the whole tunnel, in two namespaces.
     Tcp(tcp::Options),
     /// Small packets from client to server through the whole tunnel, in two namespaces.
@@ -73,6 +76,7 @@ impl Bench {
             Self::Scale(options) => &options.common,
             Self::Latency(options) => &options.common,
             Self::Storm(options) => &options.common,
+            Self::Secrets(options) => &options.common,
             Self::Tcp(options) => &options.common,
             Self::Pps(options) => &options.common,
         }
@@ -87,6 +91,7 @@ impl Bench {
             Self::Scale(options) => scale::run(options, rows),
             Self::Latency(options) => latency::run(options, rows),
             Self::Storm(options) => storm::run(options, rows),
+            Self::Secrets(options) => secrets::run(options, rows),
             Self::Tcp(options) => tcp::run(options, rows),
             Self::Pps(options) => pps::run(options, rows),
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use greyhound_datapath::engine::tun;
-use greyhound_datapath::ipc::Interface;
+use greyhound_datapath::ipc::{Interface, Membership};
 use greyhound_tests::machine::{Machine, plugged};
 use greyhound_tests::namespace::{Lan, Namespace};
 use greyhound_tests::tunnel::SERVER;
@@ -170,6 +170,7 @@ fn interfaces_alone() -> Result<f64> {
                 mtu: 1400,
                 check_source: true,
                 ipv6: None,
+                membership: Membership::default(),
             };
             kept.push(tun::create(&interface, true)?);
         }

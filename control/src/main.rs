@@ -7,14 +7,20 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use greyhound_control::console::wire;
+use greyhound_control::console::{import as console_import, line, wire};
+use greyhound_control::hooks::process::{self, Privilege};
+use greyhound_control::hooks::user::User;
+use greyhound_control::import;
+use greyhound_control::io::Store;
+use greyhound_control::language::path;
+use greyhound_control::log::{Destination, Filter, Log, Topics};
+use greyhound_control::model::schema::MENUS;
 use greyhound_control::model::{self, Config};
 use greyhound_control::supervisor;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
 
 mod up;
@@ -42,10 +48,11 @@ struct Cli {
 const CONSOLE_HELP: &str = "\
 Console commands, asked of the running greyhound (paths with spaces or slashes, words may be
 shortened):
-  interface pptp-server print [detail]
-  interface pptp-client print [brief|detail] [show-sensitive]
-  interface pptp-client monitor NAME once
-  ppp active print [detail|stats]
+  interface pptp-server server set enabled=yes
+  ppp secret add name=MT-User password=StrongPass
+  ppp active print [detail|stats] [where name=MT-User]
+  interface pptp-client monitor pptp-out1 [once]
+  export [show-sensitive]
   datapath print";
 
 #[derive(Debug, Subcommand)]
@@ -57,6 +64,17 @@ enum Command {
         /// The configuration
         file: PathBuf,
     },
+    /// Take over a file of another program: an export of RouterOS, chap-secrets, pptpd.conf, ...
+    Import {
+        /// The file
+        file: PathBuf,
+        /// What the file is, if that is not found out rightly
+        #[arg(long = "as", value_name = "KIND")]
+        kind: Option<ImportKind>,
+        /// Print what would be added, and add nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// The control process, which `up` starts
     #[command(hide = true)]
     Control {
@@ -65,6 +83,21 @@ enum Command {
         /// As of `up`
         #[arg(long)]
         state_dir: PathBuf,
+        #[command(flatten)]
+        log: LogOptions,
+    },
+    /// The process that runs hooks, which `up` starts
+    #[command(hide = true)]
+    Hooks {
+        /// The user and the group to become
+        #[arg(long, num_args = 2, value_names = ["UID", "GID"])]
+        user: Option<Vec<u32>>,
+        /// Stay root
+        #[arg(long, conflicts_with = "user")]
+        as_root: bool,
+        /// Which lines to write, as of `up`
+        #[arg(long)]
+        log_topics: Vec<Topics>,
     },
     /// A command of the console
     #[command(external_subcommand)]
@@ -100,6 +133,49 @@ struct UpOptions {
     /// What is to survive a restart
     #[arg(long, value_name = "DIR", default_value = "/var/lib/greyhound")]
     state_dir: PathBuf,
+    /// The user that on-up and on-down of profiles run as [default: nobody]
+    #[arg(long, value_name = "USER", conflicts_with = "hooks_as_root")]
+    hooks_user: Option<String>,
+    /// Run on-up and on-down of profiles as root
+    #[arg(long)]
+    hooks_as_root: bool,
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+/// Where the log goes, and what of it.
+#[derive(Clone, Debug, Args)]
+struct LogOptions {
+    /// Where the log goes [default: the journal if standard error goes there, else stderr]
+    #[arg(id = "log", long = "log", value_name = "WHERE")]
+    destination: Option<Destination>,
+    /// Only lines with all of these topics and none of those after a !, as ppp,!debug; more than
+    /// once: lines that fit one of the lists
+    #[arg(id = "log-topics", long = "log-topics", value_name = "LIST")]
+    topics: Vec<Topics>,
+}
+
+impl LogOptions {
+    /// Where the log goes, if need be where standard error goes.
+    fn destination(&self) -> Destination {
+        self.destination.unwrap_or_else(|| {
+            let stream = std::env::var("JOURNAL_STREAM").ok();
+            Destination::detect(stream.as_deref(), io::stderr())
+        })
+    }
+
+    /// A log that cannot be opened is told on standard error, and written there.
+    fn open(self) -> Log {
+        let levels = std::env::var("RUST_LOG").ok();
+        let destination = self.destination();
+        let filter = Filter::new(levels.as_deref(), self.topics);
+        let log = Log::open(destination, filter.clone()).unwrap_or_else(|error| {
+            say(&format!("the log goes to standard error: {error}"));
+            Log::stderr(filter)
+        });
+        log.listen_to_tracing();
+        log
+    }
 }
 
 /// Where the configuration comes from.
@@ -112,6 +188,39 @@ struct ConfigSource {
     /// The built-in configuration: user MT-User, password StrongPass, 10.0.0.1 to 10.0.0.5
     #[arg(long)]
     demo_config: bool,
+}
+
+/// What can be imported.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ImportKind {
+    /// `/export` of RouterOS
+    Routeros,
+    /// pppd's chap-secrets
+    ChapSecrets,
+    /// pppd's pap-secrets
+    PapSecrets,
+    /// chap-secrets of accel-ppp
+    AccelSecrets,
+    /// pptpd.conf
+    Pptpd,
+    /// Options of pppd, as pptpd-options
+    PppdOptions,
+    /// accel-ppp.conf
+    AccelPpp,
+}
+
+impl From<ImportKind> for import::Kind {
+    fn from(kind: ImportKind) -> Self {
+        match kind {
+            ImportKind::Routeros => Self::RouterOs,
+            ImportKind::ChapSecrets => Self::ChapSecrets,
+            ImportKind::PapSecrets => Self::PapSecrets,
+            ImportKind::AccelSecrets => Self::AccelSecrets,
+            ImportKind::Pptpd => Self::PptpdConf,
+            ImportKind::PppdOptions => Self::PppdOptions,
+            ImportKind::AccelPpp => Self::AccelPpp,
+        }
+    }
 }
 
 /// How frames move between the interface and the workers.
@@ -132,9 +241,21 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Up(options) => up::up(&options, &cli.run_dir).map(|()| 0),
         Command::CheckConfig { file } => check_config(file).map(|()| 0),
-        Command::Control { source, state_dir } => {
-            control(&source, cli.run_dir, state_dir).map(|()| 0)
-        }
+        Command::Control {
+            source,
+            state_dir,
+            log,
+        } => control(&source, cli.run_dir, state_dir, log).map(|()| 0),
+        Command::Hooks {
+            user,
+            as_root,
+            log_topics,
+        } => hooks(user.as_deref(), as_root, log_topics).map(|()| 0),
+        Command::Import {
+            file,
+            kind,
+            dry_run,
+        } => import_file(&cli.run_dir, &file, kind, dry_run).map(|()| 0),
         Command::Console(words) => console(&cli.run_dir, cli.json, words),
     };
     match outcome {
@@ -161,6 +282,9 @@ fn is_told(error: &anyhow::Error) -> bool {
 }
 
 fn check_config(file: PathBuf) -> anyhow::Result<()> {
+    if !file.exists() {
+        bail!("{} cannot be read: there is no such file", file.display());
+    }
     let source = ConfigSource {
         config: Some(file),
         demo_config: false,
@@ -170,12 +294,18 @@ fn check_config(file: PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the configuration. What is wrong with it is told on standard error, a line each.
+/// Reads the configuration; one that is not there yet is empty, and the first change makes it.
+/// What is wrong with it is told on standard error, a line each.
 fn read_config(source: &ConfigSource) -> anyhow::Result<(Config, Warnings)> {
     let (name, text) = match &source.config {
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("{} cannot be read", path.display()))?;
+            let text = match std::fs::read_to_string(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let warning = format!("{}: warning: begins empty", path.display());
+                    return Ok((Config::default(), Warnings(vec![warning])));
+                }
+                text => text.with_context(|| format!("{} cannot be read", path.display()))?,
+            };
             (path.display().to_string(), Zeroizing::new(text))
         }
         None => ("demo".to_owned(), Zeroizing::new(model::DEMO.to_owned())),
@@ -209,21 +339,31 @@ impl Warnings {
     }
 }
 
-/// Runs the control process. It logs to standard error, at the level of RUST_LOG, else `info`.
-fn control(source: &ConfigSource, run_dir: PathBuf, state_dir: PathBuf) -> anyhow::Result<()> {
+/// Runs the control process.
+fn control(
+    source: &ConfigSource,
+    run_dir: PathBuf,
+    state_dir: PathBuf,
+    log: LogOptions,
+) -> anyhow::Result<()> {
     // `up` has told the warnings, and not everything that starts again is to tell them again.
     let (config, _) = read_config(source)?;
-    let level = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
-    tracing_subscriber::fmt()
-        .with_env_filter(level.from_env_lossy())
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
-    greyhound_control::io::run(greyhound_control::io::Options::new(
-        run_dir, state_dir, config,
-    ))?;
-    Ok(())
+    let mut options = greyhound_control::io::Options::new(run_dir, state_dir, config);
+    options.store = source.config.clone().map(Store::new);
+    options.log = log.open();
+    greyhound_control::io::run(options)
+}
+
+/// Runs the process that runs hooks.
+fn hooks(user: Option<&[u32]>, as_root: bool, topics: Vec<Topics>) -> anyhow::Result<()> {
+    let privilege = match user {
+        Some(&[uid, gid]) => Privilege::Become(User { uid, gid }),
+        Some(_) | None if as_root => Privilege::Root,
+        Some(_) | None => Privilege::Stay,
+    };
+    let levels = std::env::var("RUST_LOG").ok();
+    let log = Log::stderr(Filter::new(levels.as_deref(), topics));
+    process::run(privilege, log)
 }
 
 /// Asks the running greyhound and prints what it answers.
@@ -237,21 +377,76 @@ fn console(run_dir: &Path, json: bool, words: Vec<OsString>) -> anyhow::Result<u
         .collect::<Result<Vec<_>, _>>()?;
     let (options, words): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "--json");
     let request = wire::Request {
-        words,
+        line: line::from_words(&words),
+        menu: Vec::new(),
+        numbers: wire::Numbers::new(),
         json: json || !options.is_empty(),
         width: terminal_width(),
     };
-    let reply = wire::ask(run_dir, &request)?;
-    let mut out = io::stdout().lock();
-    match out
-        .write_all(reply.text.as_bytes())
-        .and_then(|()| out.flush())
-    {
-        // Whoever read it has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.context("standard output")?,
+    loop {
+        let reply = wire::ask(run_dir, &request)?;
+        if reply.status == 0 && reply.text.is_empty() && !reply.menu.is_empty() {
+            // A menu is entered by who stays: here something is to be done there.
+            return expect_command(&reply.menu);
+        }
+        if reply.status != 0 && !request.json {
+            say(reply.text.trim_end());
+            return Ok(reply.status);
+        }
+        if !print(&reply.text)? || !reply.repeats {
+            return Ok(reply.status);
+        }
+        std::thread::sleep(MONITOR_INTERVAL);
     }
-    Ok(reply.status)
+}
+
+/// How often `monitor` looks.
+const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Takes over a file. What is left out of it is told on standard error.
+fn import_file(
+    run_dir: &Path,
+    file: &Path,
+    kind: Option<ImportKind>,
+    dry_run: bool,
+) -> anyhow::Result<()> {
+    let plan = console_import::plan(run_dir, file, kind.map(Into::into))?;
+    for left_out in &plan.imported.left_out {
+        let (line, what, why) = (left_out.line, &left_out.what, &left_out.why);
+        say(&format!(
+            "{}:{line}: left out: {what}: {why}",
+            file.display()
+        ));
+    }
+    if dry_run {
+        print(&plan.imported.text())?;
+        return Ok(());
+    }
+    console_import::carry_out(run_dir, &plan)?;
+    print("Script file loaded and executed successfully\n")?;
+    Ok(())
+}
+
+/// Says what may stand behind a path.
+fn expect_command(menu: &[String]) -> anyhow::Result<u8> {
+    let known = MENUS.iter().map(|known| known.path);
+    let path = known
+        .filter_map(|path| path.get(..menu.len()))
+        .find(|path| path.iter().eq(menu));
+    let names = path::names(MENUS, path.unwrap_or_default());
+    let names: Vec<_> = names.into_iter().map(path::Name::text).collect();
+    say(&format!("expected command name: {}", names.join(", ")));
+    Ok(1)
+}
+
+/// Prints a text; returns whether somebody reads it.
+fn print(text: &str) -> anyhow::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever read it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.context("standard output").map(|()| true),
+    }
 }
 
 /// The width of the terminal; what goes elsewhere is not wrapped.

@@ -21,27 +21,32 @@ use crate::cause::Cause;
 use crate::console::snapshot::Snapshot;
 use crate::dialer::Dialer;
 use crate::entropy::Entropy;
-use crate::model::Config;
+use crate::hooks::Hook;
+use crate::model::{Config, PptpClient, Resolved, Running};
 use crate::pptp::{CallIds, Connection, Misbehaviours};
 use crate::session::Session;
-use crate::session::line::{self, Line};
+use crate::session::line::{Field, Line, Message};
 
 mod calls;
 mod clients;
 mod datapath;
 mod half_open;
+mod hooks;
 mod ids;
 mod login;
+mod reconfigure;
 mod refresh;
 mod sessions;
 mod snapshot;
+mod terms;
 mod timers;
 mod users;
 
 use self::half_open::HalfOpen;
 pub use self::half_open::{MAX_STRANGER_CALLS, MAX_STRANGERS, MAX_STRANGERS_PER_SOURCE};
+use self::hooks::Hooks;
 pub use self::ids::ConnId;
-use self::ids::SessionIds;
+use self::ids::{ClientId, SessionIds};
 use self::refresh::Refresh;
 use self::timers::Timers;
 use self::users::Users;
@@ -82,12 +87,14 @@ pub enum Command {
     CloseDatapath,
     /// Write a line into the log.
     Log(Line),
+    /// Run a program of the operator's.
+    RunHook(Hook),
 }
 
 /// The engine.
 #[derive(Debug)]
 pub struct Server<E> {
-    config: Config,
+    config: Running,
     entropy: E,
     conns: BTreeMap<ConnId, Conn>,
     next_conn: u32,
@@ -99,7 +106,8 @@ pub struct Server<E> {
     session_ids: SessionIds,
     users: Users,
     pools: Pools,
-    clients: Vec<Client>,
+    clients: BTreeMap<ClientId, Client>,
+    next_client: u32,
     datapath: Datapath,
     refresh: Refresh,
     /// Sessions so far.
@@ -109,6 +117,8 @@ pub struct Server<E> {
     /// Set once the program stops: by when it has to.
     stop_by: Option<Instant>,
     misbehaviours: Misbehaviours,
+    /// The log is told of each control packet.
+    is_traced: bool,
     timers: Timers<Timer>,
     /// What may have something to say.
     touched: VecDeque<Timer>,
@@ -122,7 +132,7 @@ struct Conn {
     ours: Ipv4Addr,
     peer: Ipv4Addr,
     /// The configured client that it belongs to, if we dialled.
-    client: Option<usize>,
+    client: Option<ClientId>,
     /// Counted in `half_open`.
     is_stranger: bool,
     /// The same, of those beyond the limit.
@@ -138,18 +148,37 @@ struct Conn {
 struct Entry {
     session: Session,
     conn: ConnId,
-    client: Option<usize>,
+    client: Option<ClientId>,
     /// Counts sessions, in the order they came.
     arrival: u64,
     /// `session-id`.
     number: u32,
     /// Addresses that nobody else may have meanwhile.
     leases: Vec<Ipv4Addr>,
+    hooks: Hooks,
+    /// Server: what the configuration gave when the user logged in.
+    granted: Option<Granted>,
+    /// The configuration gives something else by now.
+    is_stale: bool,
+}
+
+/// What a user got at login.
+#[derive(Debug)]
+struct Granted {
+    /// The name of the secret.
+    user: String,
+    resolved: Resolved,
 }
 
 /// A configured client at work.
 #[derive(Debug)]
 struct Client {
+    /// As it was when it began.
+    config: PptpClient,
+    /// Changed or removed: it only comes to its end.
+    is_retired: bool,
+    /// What its profile gave to the session.
+    granted: Option<Resolved>,
     dialer: Dialer,
     conn: Option<ConnId>,
     session: Option<SessionId>,
@@ -182,7 +211,7 @@ enum Timer {
     /// When sessions that did not end in good order are to be cut off.
     PoliteStop,
     /// When to look after a configured client.
-    Client(usize),
+    Client(ClientId),
     /// When to look after a connection.
     Conn(ConnId),
     /// When to look after a session.
@@ -193,17 +222,8 @@ enum Timer {
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// An engine without datapath. `boot` tells starts of the program apart in `session-id`.
     #[must_use]
-    pub fn new(now: Instant, config: Config, entropy: E, boot: u8) -> Self {
-        let clients: Vec<_> = config
-            .clients
-            .iter()
-            .map(|client| Client {
-                dialer: Dialer::new(now, client.disabled),
-                conn: None,
-                session: None,
-                last_end: None,
-            })
-            .collect();
+    pub fn new(now: Instant, config: impl Into<Running>, entropy: E, boot: u8) -> Self {
+        let config = config.into();
         let mut server = Self {
             pools: Pools::new(&config.pools),
             config,
@@ -216,22 +236,27 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             sessions: BTreeMap::new(),
             session_ids: SessionIds::default(),
             users: Users::default(),
-            clients,
+            clients: BTreeMap::new(),
+            next_client: 0,
             datapath: Datapath::Absent,
             refresh: Refresh::default(),
             arrivals: 0,
             next_number: SESSION_NUMBER_CLASS | u32::from(boot & 0xf) << 20,
             stop_by: None,
             misbehaviours: Misbehaviours::default(),
+            is_traced: false,
             timers: Timers::new(),
             touched: VecDeque::new(),
             commands: VecDeque::new(),
         };
-        for client in 0..server.clients.len() {
-            server.touched.push_back(Timer::Client(client));
-        }
+        server.begin_clients(now);
         server.settle(now);
         server
+    }
+
+    /// Tells the log of each control packet and message of connections from here on.
+    pub const fn trace(&mut self) {
+        self.is_traced = true;
     }
 
     /// A client connected. Where there are too many that have not proved who they are it is told
@@ -246,14 +271,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return None;
         }
         if !self.half_open.enter(peer) {
-            self.log(line::control_debug(format!(
-                "TCP connection from {peer} refused: too many without a session"
-            )));
+            let text = format!("TCP connection from {peer} refused: too many without a session");
+            self.log(Line::new(Message::TcpRefused, text).with(Field::Caller, peer));
             if !self.half_open.turn_away() {
                 return None;
             }
             let id = self.next_conn();
-            let pptp = Connection::full(now, &self.config.identity);
+            let pptp = Connection::full(now, &self.config.identity.name);
             self.insert_conn(id, pptp, (ours, peer), None);
             if let Some(conn) = self.conns.get_mut(&id) {
                 conn.is_stranger = false;
@@ -262,11 +286,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             self.settle(now);
             return Some(id);
         }
-        self.log(line::control(format!(
-            "TCP connection established from {peer}"
-        )));
+        let text = format!("TCP connection established from {peer}");
+        self.log(Line::new(Message::TcpEstablished, text).with(Field::Caller, peer));
         let conn = self.next_conn();
-        let pptp = Connection::server(now, &self.config.identity);
+        let pptp = Connection::server(now, &self.config.identity.name);
         self.insert_conn(conn, pptp, (ours, peer), None);
         self.settle(now);
         Some(conn)
@@ -277,9 +300,12 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let Some(client) = self.client_of(conn) else {
             return;
         };
-        self.clients[client].dialer.handle_connected();
-        self.log_client(client, "connecting...");
-        let mut pptp = Connection::client(now, &self.config.identity);
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.dialer.handle_connected();
+        }
+        let line = self.client_line(client, Message::Connecting, "connecting...");
+        self.log(line.with(Field::Caller, peer));
+        let mut pptp = Connection::client(now, &self.config.identity.name);
         pptp.start(now);
         self.insert_conn(conn, pptp, (ours, peer), Some(client));
         self.settle(now);
@@ -342,10 +368,15 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Event::Attached {
                 session,
                 kernel_name,
-                ..
-            } => self.with_session(session, |one| one.handle_attached(now, kernel_name)),
+                ifindex,
+            } => self.with_session(session, |one| {
+                one.handle_attached(now, kernel_name, ifindex);
+            }),
             Event::Failed { session, reason } => {
                 self.with_session(session, |one| one.handle_failed(now, &reason));
+            }
+            Event::Warning { session, warning } => {
+                self.with_session(session, |one| one.handle_warning(now, &warning));
             }
             Event::MppeOutOfSync { session, times } => {
                 self.with_session(session, |one| one.handle_mppe_out_of_sync(now, times));
@@ -404,14 +435,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         self.stop_by = Some(now + STOP_TIMEOUT);
         self.timers.set(Timer::PoliteStop, Some(now + POLITE_STOP));
-        for client in 0..self.clients.len() {
-            self.clients[client].dialer.switch_off();
-            if let Some(conn) = self.clients[client].conn
-                && !self.conns.contains_key(&conn)
-            {
-                self.commands.push_back(Command::Close { conn });
-                self.on_dial_ended(now, client, Some(Cause::Reboot));
-            }
+        let clients: Vec<_> = self.clients.keys().copied().collect();
+        for client in clients {
+            self.switch_off(now, client, Cause::Reboot);
         }
         let mut busy = BTreeSet::new();
         for (&id, entry) in &mut self.sessions {
@@ -467,7 +493,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// What is configured.
     #[must_use]
     pub const fn config(&self) -> &Config {
-        &self.config
+        self.config.config()
     }
 
     /// The running state, as of the last [`Self::refresh`].

@@ -12,7 +12,10 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::SessionId;
-use greyhound_datapath::ipc::{Interface, LinkOptions, Multilink, Request, Tunnel};
+use greyhound_datapath::ipc::{
+    Interface, Lacking, LinkOptions, ListedAddress, Membership, Multilink, Request, Route, Tunnel,
+    Warning,
+};
 use greyhound_datapath::stats::SessionCounters;
 
 use crate::cause::Cause;
@@ -21,7 +24,7 @@ use crate::ppp::{self, Ipv6, Link, Network, Proof, Verdict};
 
 pub mod line;
 
-use self::line::Line;
+use self::line::{Field, Line, Message};
 
 /// How long no frame of a peer may arrive before the log says that GRE seems to be blocked.
 pub const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,6 +80,25 @@ pub struct Config {
     pub uplink_mtu: u16,
     /// The PPP link.
     pub link: ppp::Config,
+    /// Tell the log of each control packet.
+    pub is_traced: bool,
+}
+
+/// What a session may do, and what belongs to it while it is up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How long packets may flow.
+    pub session_timeout: Option<Duration>,
+    /// Networks behind the peer.
+    pub routes: Vec<Route>,
+    /// Lists of the firewall that the address joins which the server gave the client.
+    pub address_lists: Vec<String>,
+    /// The list that the interface joins.
+    pub interface_list: Option<String>,
+    /// The firewall's chain for what the peer sends.
+    pub incoming_filter: Option<String>,
+    /// The same for what the peer gets.
+    pub outgoing_filter: Option<String>,
 }
 
 /// How far a session is.
@@ -131,8 +153,10 @@ pub struct Session {
     /// Attach requests without an answer: a later one overtakes an earlier one's answer.
     attaching: u32,
     kernel_name: String,
+    ifindex: u32,
     /// When packets began to flow.
     since: Option<Instant>,
+    terms: Terms,
     counters: SessionCounters,
     /// The link waits for counters.
     sampling: bool,
@@ -167,7 +191,9 @@ impl Session {
             up: None,
             attaching: 0,
             kernel_name: String::new(),
+            ifindex: 0,
             since: None,
+            terms: Terms::default(),
             counters: SessionCounters::default(),
             sampling: false,
             speak_at: is_server.then_some(now + SPEAK_TIMEOUT),
@@ -193,6 +219,7 @@ impl Session {
         self.first_frame_due = None;
         if self.is_alive() {
             self.open_link(now);
+            self.trace("rcvd", protocol, payload);
             self.link.handle_frame(now, protocol, payload);
             self.pump();
         }
@@ -212,36 +239,55 @@ impl Session {
                 name.clone_into(&mut self.name);
             }
             Verdict::Reject { .. } => {
-                let user = line::printable(user);
-                self.log(line::failure(format!(
-                    "{}: user {user} authentication failed",
-                    self.name
-                )));
+                let (name, shown) = (&self.name, line::printable(user));
+                let text = format!("{name}: user {shown} authentication failed");
+                self.log(Line::new(Message::LoginFailed, text).with(Field::User, user));
             }
         }
         self.link.handle_verdict(now, verdict);
         self.pump();
     }
 
+    /// What it may do, once it is known who the peer is.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
     /// The session's interface is up.
-    pub fn handle_attached(&mut self, now: Instant, kernel_name: String) {
+    pub fn handle_attached(&mut self, now: Instant, kernel_name: String, ifindex: u32) {
         self.attaching = self.attaching.saturating_sub(1);
         if self.attaching > 0 || self.up.is_none() || !self.is_alive() {
             return;
         }
         self.kernel_name = kernel_name;
+        self.ifindex = ifindex;
         self.stage = Stage::Connected;
         self.since.get_or_insert(now);
-        self.log(line::info(format!("{}: connected", self.name)));
+        self.say(Message::Connected, "connected");
     }
 
     /// The datapath could not do what it was asked.
     pub fn handle_failed(&mut self, now: Instant, reason: &str) {
         // What was asked after the first failure fails too.
         if self.is_alive() && self.cause.is_none() {
-            let reason = line::printable(reason);
-            self.log(line::failure(format!("{}: {reason}", self.name)));
+            self.say(Message::SessionFailed, reason);
             self.close(now, Cause::PortError);
+        }
+    }
+
+    /// The session has to do without something that belongs to its interface. Without its filter
+    /// it ends: what was to be kept out would come in.
+    pub fn handle_warning(&mut self, now: Instant, warning: &Warning) {
+        if !self.is_alive() {
+            return;
+        }
+        let text = line::printable(&warning.to_string());
+        self.say(Message::Lacking, &text);
+        match warning.lacking {
+            Lacking::IncomingFilter(_) | Lacking::OutgoingFilter(_) => {
+                self.close(now, Cause::PortError);
+            }
+            Lacking::Route(_) | Lacking::AddressList(_) | Lacking::InterfaceList(_) => {}
         }
     }
 
@@ -256,10 +302,9 @@ impl Session {
     /// Nothing that came decrypted since encryption began.
     pub fn handle_mppe_keys_differ(&mut self, now: Instant) {
         if self.is_alive() {
-            self.log(line::failure(format!(
-                "{}: nothing from {} can be decrypted - MPPE keys disagree",
-                self.name, self.config.tunnel.peer
-            )));
+            let peer = self.config.tunnel.peer;
+            let text = format!("nothing from {peer} can be decrypted - MPPE keys disagree");
+            self.say(Message::KeysDisagree, &text);
             self.close(now, Cause::KeysDisagree);
         }
     }
@@ -309,10 +354,9 @@ impl Session {
         }
         if self.first_frame_due.is_some_and(|at| at <= now) {
             self.first_frame_due = None;
-            self.log(line::warning(format!(
-                "{}: no GRE from {} - protocol 47 blocked?",
-                self.name, self.config.tunnel.peer
-            )));
+            let peer = self.config.tunnel.peer;
+            let text = format!("no GRE from {peer} - protocol 47 blocked?");
+            self.say(Message::NoGre, &text);
         }
         if self.speak_at.is_some_and(|at| at <= now) {
             self.open_link(now);
@@ -320,6 +364,10 @@ impl Session {
         if self.authentication_due.is_some_and(|at| at <= now) {
             self.authentication_due = None;
             self.close(now, Cause::Timeout);
+        }
+        if self.expires_at().is_some_and(|at| at <= now) {
+            self.terms.session_timeout = None;
+            self.close(now, Cause::SessionTimeout);
         }
         self.link.handle_timeout(now);
         self.pump();
@@ -338,7 +386,8 @@ impl Session {
         }
         let link = self.link.poll_timeout();
         let ours = [self.speak_at, self.first_frame_due, self.authentication_due];
-        link.into_iter().chain(ours.into_iter().flatten()).min()
+        let ours = ours.into_iter().flatten();
+        link.into_iter().chain(ours).chain(self.expires_at()).min()
     }
 
     /// How far it is.
@@ -377,6 +426,24 @@ impl Session {
         &self.kernel_name
     }
 
+    /// The kernel's index of the interface, 0 before there is one.
+    #[must_use]
+    pub const fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Which end of it we are.
+    #[must_use]
+    pub const fn side(&self) -> &Side {
+        &self.config.side
+    }
+
+    /// Why it ended, once it has.
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
     /// What it has while its network is up.
     #[must_use]
     pub const fn up(&self) -> Option<&Up> {
@@ -403,6 +470,31 @@ impl Session {
         }
     }
 
+    /// Where the interface belongs, now that it has addresses.
+    fn membership(&self, network: &Network) -> Membership {
+        let address = match self.config.side {
+            Side::Server => network.peer,
+            Side::Client(_) => network.ours,
+        };
+        let terms = &self.terms;
+        let listed = |list: &String| ListedAddress {
+            list: list.clone(),
+            address,
+        };
+        Membership {
+            routes: terms.routes.clone(),
+            address_lists: terms.address_lists.iter().map(listed).collect(),
+            interface_list: terms.interface_list.clone(),
+            incoming_filter: terms.incoming_filter.clone(),
+            outgoing_filter: terms.outgoing_filter.clone(),
+        }
+    }
+
+    /// When packets will have flowed for long enough.
+    fn expires_at(&self) -> Option<Instant> {
+        self.since?.checked_add(self.terms.session_timeout?)
+    }
+
     const fn is_alive(&self) -> bool {
         match self.stage {
             Stage::Establishing | Stage::Authenticated | Stage::Connected => true,
@@ -423,11 +515,14 @@ impl Session {
     fn on_link(&mut self, command: ppp::Command) {
         let session = self.config.session;
         match command {
-            ppp::Command::Send { protocol, payload } => self.request(Request::Send {
-                session,
-                protocol,
-                payload,
-            }),
+            ppp::Command::Send { protocol, payload } => {
+                self.trace("sent", protocol, &payload);
+                self.request(Request::Send {
+                    session,
+                    protocol,
+                    payload,
+                });
+            }
             ppp::Command::SetLink(link) => self.on_link_options(link),
             ppp::Command::Authenticate { user, proof } => {
                 self.commands
@@ -435,10 +530,8 @@ impl Session {
             }
             ppp::Command::Authenticated { user } => self.on_authenticated(user),
             ppp::Command::Refused { reason } => {
-                self.log(line::failure(format!(
-                    "{}: the server refused: {reason}",
-                    self.name
-                )));
+                let text = format!("the server refused: {reason}");
+                self.say(Message::LoginRefused, &text);
             }
             ppp::Command::SetMppe { rx, tx, encoding } => {
                 self.encrypts = tx.is_some();
@@ -473,7 +566,7 @@ impl Session {
                 self.request(Request::Read { session });
             }
             ppp::Command::MissedEcho => {
-                self.log(line::info(format!("{}: LCP missed echo reply", self.name)));
+                self.say(Message::EchoMissed, "LCP missed echo reply");
             }
             ppp::Command::Down(cause) => self.on_down(cause),
         }
@@ -485,23 +578,19 @@ impl Session {
         self.user = user;
         if self.config.side == Side::Server {
             let address = self.granted.unwrap_or(Ipv4Addr::UNSPECIFIED);
-            self.log(line::account(format!(
-                "{} logged in, {address} from {}",
-                line::printable(&self.user),
-                self.config.tunnel.peer
-            )));
+            let (user, peer) = (line::printable(&self.user), self.config.tunnel.peer);
+            let text = format!("{user} logged in, {address} from {peer}");
+            self.log(Line::new(Message::LoggedIn, text));
         }
-        self.log(line::info(format!("{}: authenticated", self.name)));
+        self.say(Message::Authenticated, "authenticated");
     }
 
     fn on_encoding(&mut self, encoding: String) {
-        if encoding != self.encoding && !encoding.is_empty() {
-            self.log(line::info(format!(
-                "{}: using encoding - {encoding}",
-                self.name
-            )));
+        let is_new = encoding != self.encoding && !encoding.is_empty();
+        self.encoding.clone_from(&encoding);
+        if is_new {
+            self.say(Message::Encoding, &format!("using encoding - {encoding}"));
         }
-        self.encoding = encoding;
     }
 
     fn on_link_options(&mut self, mut link: LinkOptions) {
@@ -556,6 +645,7 @@ impl Session {
                 // A server gave the peer its one address; behind a client's server is a network.
                 check_source: self.config.side == Side::Server,
                 ipv6: ipv6.map(|ipv6| ipv6.ours),
+                membership: self.membership(&network),
             },
         });
     }
@@ -573,10 +663,7 @@ impl Session {
     fn note_cause(&mut self, cause: Cause) {
         if self.cause.is_none() {
             self.cause = Some(cause);
-            self.log(line::info(format!(
-                "{}: terminating... - {cause}",
-                self.name
-            )));
+            self.say(Message::Terminating, &format!("terminating... - {cause}"));
         }
     }
 
@@ -587,19 +674,9 @@ impl Session {
         }
         self.stage = Stage::Gone;
         if self.config.side == Side::Server && !self.user.is_empty() {
-            let counters = &self.counters;
-            self.log(line::account(format!(
-                "{} logged out, {} {} {} {} {} from {}",
-                line::printable(&self.user),
-                self.uptime(now).as_secs(),
-                counters.rx_bytes,
-                counters.tx_bytes,
-                counters.rx_packets,
-                counters.tx_packets,
-                self.config.tunnel.peer
-            )));
+            self.log_logged_out(now);
         }
-        self.log(line::info(format!("{}: disconnected", self.name)));
+        self.say(Message::Disconnected, "disconnected");
         self.commands.push_back(Command::Gone);
     }
 
@@ -607,7 +684,70 @@ impl Session {
         self.commands.push_back(Command::Datapath(request));
     }
 
+    fn log_logged_out(&mut self, now: Instant) {
+        let (user, peer) = (line::printable(&self.user), self.config.tunnel.peer);
+        let seconds = self.uptime(now).as_secs();
+        let SessionCounters {
+            rx_bytes,
+            tx_bytes,
+            rx_packets,
+            tx_packets,
+            ..
+        } = self.counters;
+        let text = format!(
+            "{user} logged out, {seconds} {rx_bytes} {tx_bytes} {rx_packets} {tx_packets} from {peer}"
+        );
+        let line = Line::new(Message::LoggedOut, text)
+            .with(Field::Duration, seconds)
+            .with(Field::RxBytes, rx_bytes)
+            .with(Field::TxBytes, tx_bytes)
+            .with(Field::RxPackets, rx_packets)
+            .with(Field::TxPackets, tx_packets);
+        self.log(line);
+    }
+
+    /// Logs a control packet, if that is wanted: what it is under the session's name, and its options
+    /// below.
+    fn trace(&mut self, direction: &str, protocol: u16, payload: &[u8]) {
+        if !self.config.is_traced {
+            return;
+        }
+        let mut lines = ppp::describe(protocol, payload).into_iter();
+        if let Some(packet) = lines.next() {
+            self.say(Message::PppPacket, &format!("{direction} {packet}"));
+        }
+        for option in lines {
+            self.log(Line::new(Message::PppPacket, format!("   {option}")));
+        }
+    }
+
+    /// Logs what happens to the session, under its name.
+    fn say(&mut self, message: Message, text: &str) {
+        let text = line::printable(&format!("{}: {text}", self.name));
+        self.log(Line::new(message, text));
+    }
+
+    /// Logs a line, with all that is known of the session.
     fn log(&mut self, line: Line) {
+        let mut line = line
+            .with(Field::Interface, &self.name)
+            .with(Field::Caller, self.config.tunnel.peer);
+        if !self.user.is_empty() {
+            line = line.with(Field::User, &self.user);
+        }
+        if !self.kernel_name.is_empty() {
+            line = line.with(Field::KernelName, &self.kernel_name);
+        }
+        let address = self.up.map(|up| up.network.peer).or(self.granted);
+        if let Some(address) = address {
+            line = line.with(Field::Address, address);
+        }
+        if !self.encoding.is_empty() {
+            line = line.with(Field::Encoding, &self.encoding);
+        }
+        if let Some(cause) = self.cause {
+            line = line.with(Field::Cause, cause);
+        }
         self.commands.push_back(Command::Log(line));
     }
 }

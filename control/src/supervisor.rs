@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -31,6 +32,8 @@ pub struct Program {
     pub path: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// What it has as standard input; `None` is nothing to read.
+    pub stdin: Option<Arc<OwnedFd>>,
 }
 
 /// How patient the supervisor is.
@@ -204,6 +207,7 @@ impl Supervisor<'_> {
         let deadline = now() + self.policy.grace;
         let name = self.slots[index].program.name;
         self.slots[index].signal(Signal::TERM);
+        let mut is_killed = false;
         loop {
             // Those whose turn to stop comes later may end meanwhile.
             for slot in &mut self.slots {
@@ -216,8 +220,11 @@ impl Supervisor<'_> {
             if now() < deadline {
                 self.wait(None, Some(deadline))?;
             } else {
-                let _ = writeln!(self.log, "{name} does not stop and is killed");
-                self.slots[index].signal(Signal::KILL);
+                // The end of its output may be there before its own.
+                if !std::mem::replace(&mut is_killed, true) {
+                    let _ = writeln!(self.log, "{name} does not stop and is killed");
+                    self.slots[index].signal(Signal::KILL);
+                }
                 self.wait(None, Some(now() + self.policy.grace))?;
             }
         }
@@ -274,9 +281,13 @@ impl<'a> Slot<'a> {
 
     fn start(&mut self) -> Result<(), Error> {
         let name = self.program.name;
+        let stdin = match &self.program.stdin {
+            Some(fd) => fd.try_clone().map(Stdio::from),
+            None => Ok(Stdio::null()),
+        };
         let child = Command::new(&self.program.path)
             .args(&self.program.arguments)
-            .stdin(Stdio::null())
+            .stdin(stdin.map_err(|source| Error::Start { name, source })?)
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()

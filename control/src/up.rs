@@ -2,18 +2,23 @@
 //! control process until it is told to stop.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use caps::{CapSet, Capability};
 use clap::ValueEnum;
+use greyhound_control::hooks;
+use greyhound_control::hooks::user::{Choice, User};
 use greyhound_control::pptp::PORT;
 use greyhound_control::supervisor::{Policy, Program, supervise};
+use greyhound_datapath::ipc::seqpacket::Listener;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -24,7 +29,8 @@ pub(crate) fn up(options: &UpOptions, run_dir: &Path) -> anyhow::Result<()> {
     let (config, warnings) = read_config(&options.source)?;
     warnings.say();
     check_privileges()?;
-    let programs = programs(options, run_dir)?;
+    let hooks_arguments = hooks_arguments(options)?;
+    let mut programs = programs(options, run_dir)?;
     create_dir(run_dir)?;
     create_dir(&options.state_dir)?;
     // Held until the end: it goes with the process, however that ends.
@@ -34,6 +40,10 @@ pub(crate) fn up(options: &UpOptions, run_dir: &Path) -> anyhow::Result<()> {
     }
     remove_sockets(run_dir).with_context(|| format!("{} cannot be cleaned", run_dir.display()))?;
     allow_many_sessions()?;
+    let hooks = listen_for_hooks(run_dir).context("hooks cannot be listened for")?;
+    // Before the control process, so that it is stopped after it.
+    let hooks_program = hooks_program(hooks_arguments, &hooks)?;
+    programs.insert(programs.len() - 1, hooks_program);
     let stop = stop_signals().context("signals cannot be handled")?;
     supervise(
         &programs,
@@ -88,11 +98,13 @@ fn programs(options: &UpOptions, run_dir: &Path) -> anyhow::Result<Vec<Program>>
             name: "greyhound-datapath",
             path: datapath,
             arguments: datapath_arguments(options, run_dir),
+            stdin: None,
         },
         Program {
             name: "greyhound control",
             path: own,
             arguments: control_arguments(options, run_dir),
+            stdin: None,
         },
     ])
 }
@@ -130,7 +142,57 @@ fn control_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
     }
     arguments.extend(["--run-dir".into(), run_dir.into()]);
     arguments.extend(["--state-dir".into(), OsString::from(&options.state_dir)]);
+    // The standard error of a program that is started is a pipe: here it is known where it goes.
+    if let Some(destination) = options.log.destination().to_possible_value() {
+        arguments.extend(["--log".into(), destination.get_name().into()]);
+    }
+    for topics in &options.log.topics {
+        arguments.extend(["--log-topics".into(), topics.to_string().into()]);
+    }
     arguments
+}
+
+/// The socket that hooks are asked for on. It is there whether or not the process is that runs
+/// them, which finds what was asked for meanwhile.
+fn listen_for_hooks(run_dir: &Path) -> io::Result<Listener> {
+    let path = run_dir.join(hooks::SOCKET);
+    let listener = Listener::bind(&path)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+fn hooks_program(arguments: Vec<OsString>, listener: &Listener) -> anyhow::Result<Program> {
+    let listener = listener.as_fd().try_clone_to_owned();
+    Ok(Program {
+        name: "greyhound hooks",
+        path: std::env::current_exe().context("the path of this program is unknown")?,
+        arguments,
+        stdin: Some(Arc::new(listener.context("no descriptor is left")?)),
+    })
+}
+
+fn hooks_arguments(options: &UpOptions) -> anyhow::Result<Vec<OsString>> {
+    let choice = match &options.hooks_user {
+        Some(name) => Choice::Named(name),
+        None if options.hooks_as_root => Choice::Root,
+        None => Choice::Unprivileged,
+    };
+    let user = User::choose(choice, rustix::process::geteuid().as_raw())?;
+    let mut arguments = vec![OsString::from("hooks")];
+    if options.hooks_as_root {
+        arguments.push("--as-root".into());
+    }
+    if let Some(User { uid, gid }) = user {
+        arguments.extend([
+            "--user".into(),
+            uid.to_string().into(),
+            gid.to_string().into(),
+        ]);
+    }
+    for topics in &options.log.topics {
+        arguments.extend(["--log-topics".into(), topics.to_string().into()]);
+    }
+    Ok(arguments)
 }
 
 fn create_dir(path: &Path) -> anyhow::Result<()> {

@@ -140,7 +140,9 @@ fn the_console_passes_the_words_on_and_the_answer_back() {
             received.push(byte[0]);
         }
         stream
-            .write_all(b"{\"text\":\"an answer\\n\",\"status\":1}\n")
+            .write_all(
+                b"{\"text\":\"an answer\\n\",\"status\":1,\"menu\":[],\"numbers\":{},\"repeats\":false}\n",
+            )
             .unwrap();
         String::from_utf8(received).unwrap()
     });
@@ -152,7 +154,7 @@ fn the_console_passes_the_words_on_and_the_answer_back() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         server.join().unwrap(),
-        "{\"words\":[\"ppp\",\"active\",\"print\"],\"json\":true,\"width\":65535}\n"
+        "{\"line\":\"ppp active print\",\"menu\":[],\"numbers\":{},\"json\":true,\"width\":65535}\n"
     );
 }
 

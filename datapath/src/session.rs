@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use encryption::{Rx, Tx};
 
-use crate::ipc::{LinkOptions, Tunnel};
+use crate::ipc::{LinkOptions, Prefix, Tunnel};
 use crate::mppe::receiver::Place;
 use crate::mppe::{Chain, Engine, Parameters, SessionKey};
 use crate::multilink::{Fragmenter, Reassembler};
@@ -50,7 +50,7 @@ const INNER_PROTOCOL_LEN: usize = 2;
 pub struct InnerAddress {
     /// The peer's address inside the tunnel.
     pub peer: Ipv4Addr,
-    /// Drop packets from the peer whose source is not `peer`.
+    /// Drop packets from the peer whose source is neither `peer` nor in a network behind it.
     pub check_source: bool,
     /// Carry IPv6 as well (RFC 5072); such a packet's source is its own affair.
     pub ipv6: bool,
@@ -146,6 +146,8 @@ pub struct Session {
     tunnel: Tunnel,
     link: LinkOptions,
     interface: Option<InnerAddress>,
+    /// Whose packets the peer may send besides its own.
+    networks: Vec<Prefix>,
     rx: Option<Rx>,
     tx: Option<Tx>,
     /// Counts the receivers there were.
@@ -172,6 +174,7 @@ impl Session {
             tunnel,
             link: LinkOptions::default(),
             interface: None,
+            networks: Vec::new(),
             rx: None,
             tx: None,
             generation: 0,
@@ -217,10 +220,19 @@ impl Session {
         self.sense.take_notice()
     }
 
-    /// Says what network packets may pass; none do without an interface.
+    /// Says what network packets may pass; none do without an interface. The networks behind the
+    /// peer go with it.
     pub fn set_interface(&mut self, interface: Option<InnerAddress>) {
+        if interface.is_none() {
+            self.networks.clear();
+        }
         self.interface = interface;
         self.abandon_fragments();
+    }
+
+    /// Says what networks are behind the peer, whose packets pass [`InnerAddress::check_source`].
+    pub fn set_networks(&mut self, networks: Vec<Prefix>) {
+        self.networks = networks;
     }
 
     /// Carries IPv6 on the interface that there is, or no more.

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use greyhound_datapath::engine::reaper::Reaper;
 use greyhound_datapath::engine::tun;
-use greyhound_datapath::ipc::Interface;
+use greyhound_datapath::ipc::{Interface, Membership};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A network namespace that the thread which made it is in; gone when dropped.
@@ -59,6 +59,7 @@ fn interface(name: &str, last: u8) -> Interface {
         mtu: 1456,
         check_source: true,
         ipv6: None,
+        membership: Membership::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use greyhound_datapath::engine::handoff::Inboxes;
 use greyhound_datapath::engine::worker::{self, Command, Outbox, Parts, Report, Worker};
 use greyhound_datapath::engine::{raw, tun, xsk};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId, WorkerId};
-use greyhound_datapath::ipc::{Interface, LinkOptions, Tunnel, WorkerTotals};
+use greyhound_datapath::ipc::{Interface, LinkOptions, Membership, Tunnel, WorkerTotals};
 use greyhound_datapath::mppe::{Engine, Job, Parameters, Portable, StartKey, Strength};
 use greyhound_datapath::session::{InnerAddress, Session};
 use greyhound_datapath::wire::ipv4;
@@ -281,6 +281,7 @@ impl Peer {
             mtu: 1400,
             check_source: false,
             ipv6: None,
+            membership: Membership::default(),
         };
         let (up, down) = keys();
         [

@@ -8,14 +8,16 @@ use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::seqpacket::Channel;
 use greyhound_datapath::ipc::{
-    Event, Interface, IoMode, LinkOptions, Multilink, Request, Tunnel, VERSION, WorkerTotals,
+    Event, Interface, IoMode, LinkOptions, Membership, Multilink, Request, Tunnel, VERSION,
+    Warning, WorkerTotals,
 };
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 use greyhound_datapath::stats::WorkerCounters;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::machine::{QUEUES, UPLINK};
@@ -88,7 +90,7 @@ impl Datapath {
     /// # Errors
     /// It refuses.
     pub fn establish(&mut self, end: End, terms: Terms) -> Result<String> {
-        let session = SessionId(1);
+        let session = SESSION;
         let peer = end.other();
         let tunnel = Tunnel {
             ours: end.outer(),
@@ -116,28 +118,74 @@ impl Datapath {
         };
         let (rx, tx) = (keys(peer), keys(end));
         self.say(&Request::SetMppe { session, rx, tx })?;
+        let mtu = terms.mrru.unwrap_or(MTU);
+        let attached = self.attach(end, mtu, Membership::default())?;
+        Ok(attached.interface)
+    }
+
+    /// Gives the call an interface that belongs to this.
+    ///
+    /// # Errors
+    /// It refuses.
+    pub fn attach(&mut self, end: End, mtu: u16, membership: Membership) -> Result<Attached> {
         let interface = Interface {
             name: "tunnel".to_owned(),
             address: end.inner(),
-            peer: peer.inner(),
-            mtu: terms.mrru.unwrap_or(MTU),
+            peer: end.other().inner(),
+            mtu,
             check_source: true,
             ipv6: Some(end.link_local()),
+            membership,
         };
+        let session = SESSION;
         self.say(&Request::Attach { session, interface })?;
-        let attached = self.hear("Attached", |event| match event {
-            Event::Attached { kernel_name, .. } => Some(Ok(kernel_name)),
-            Event::Failed { reason, .. } => Some(Err(reason)),
+        // What else there is to say about it comes before the answer to this.
+        self.say(&Request::ReadTotals)?;
+        let mut attached = None;
+        let mut warnings = Vec::new();
+        self.hear("Attached", |event| match event {
+            Event::Attached { kernel_name, .. } => {
+                attached = Some(kernel_name);
+                None
+            }
+            Event::Warning { warning, .. } => {
+                warnings.push(warning);
+                None
+            }
+            Event::Failed { reason, .. } => Some(Err(anyhow!(reason))),
+            Event::Totals { .. } => Some(Ok(())),
             Event::Hello { .. }
             | Event::Held { .. }
             | Event::Frame { .. }
             | Event::MppeOutOfSync { .. }
             | Event::MppeKeysDiffer { .. }
             | Event::Counters { .. }
-            | Event::Removed { .. }
-            | Event::Totals { .. } => None,
-        })?;
-        attached.or_else(|reason| bail!(reason))
+            | Event::Removed { .. } => None,
+        })??;
+        Ok(Attached {
+            interface: attached.context("no answer to Attach")?,
+            warnings,
+        })
+    }
+
+    /// Takes the call's interface away.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn detach(&mut self) -> Result<()> {
+        self.say(&Request::Detach { session: SESSION })
+    }
+
+    /// Ends it as an operator does.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn stop(mut self) -> Result<()> {
+        let pid = i32::try_from(self.program.id())?;
+        let pid = Pid::from_raw(pid).context("no such process")?;
+        kill_process(pid, Signal::TERM)?;
+        self.program.wait()?;
+        Ok(())
     }
 
     /// What its workers have counted together.
@@ -182,7 +230,7 @@ impl Datapath {
     }
 
     /// Waits for an event that `wanted` makes something of; others are passed over.
-    fn hear<T>(&mut self, what: &str, wanted: impl Fn(Event) -> Option<T>) -> Result<T> {
+    fn hear<T>(&mut self, what: &str, mut wanted: impl FnMut(Event) -> Option<T>) -> Result<T> {
         let heard = wait_for(what, PATIENCE, || {
             loop {
                 match self.channel.receive() {
@@ -213,6 +261,15 @@ impl Drop for Datapath {
         let _ = self.program.kill();
         let _ = self.program.wait();
     }
+}
+
+/// An interface that is there.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// Its name.
+    pub interface: String,
+    /// What it has to do without.
+    pub warnings: Vec<Warning>,
 }
 
 /// What the workers of a datapath have counted together.
@@ -384,6 +441,15 @@ impl Pair {
         }
     }
 
+    /// The datapath of an end.
+    #[must_use]
+    pub fn datapath(&mut self, end: End) -> &mut Datapath {
+        match end {
+            End::Near => &mut self.near,
+            End::Far => &mut self.far,
+        }
+    }
+
     /// How the one and the other move their frames.
     #[must_use]
     pub fn io(&self) -> [IoMode; 2] {
@@ -449,8 +515,11 @@ fn wrong_checksums(namespace: &Namespace) -> Result<u64> {
     Ok(of_checksums.filter_map(|(_, count)| count.as_u64()).sum())
 }
 
+/// The one call that there is.
+const SESSION: SessionId = SessionId(1);
+
 /// As large as it can be with an outer packet of 1500 bytes.
-const MTU: u16 = 1456;
+pub const MTU: u16 = 1456;
 
 /// How long it may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -18,8 +18,8 @@ use crate::wait::{wait_for, wait_until};
 /// How to start `greyhound up`.
 #[derive(Clone, Debug)]
 pub struct Up {
-    /// The configuration.
-    pub config: String,
+    /// The configuration; `None` is what is kept in the folder, if anything is.
+    pub config: Option<String>,
     /// The interface that GRE goes through.
     pub interface: String,
     /// Further arguments.
@@ -33,10 +33,19 @@ impl Up {
     #[must_use]
     pub fn new(config: &str, interface: &str) -> Self {
         Self {
-            config: config.to_owned(),
+            config: Some(config.to_owned()),
             interface: interface.to_owned(),
             arguments: Vec::new(),
             without: None,
+        }
+    }
+
+    /// With what it kept itself, which at first is nothing.
+    #[must_use]
+    pub fn keeping(interface: &str) -> Self {
+        Self {
+            config: None,
+            ..Self::new("", interface)
         }
     }
 
@@ -134,7 +143,9 @@ impl Up {
         };
         command.arg("up");
         let config = folder.file("config.rsc");
-        fs::write(&config, &self.config)?;
+        if let Some(text) = &self.config {
+            fs::write(&config, text)?;
+        }
         command
             .arg("--config")
             .arg(config)

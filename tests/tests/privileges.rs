@@ -19,6 +19,15 @@ fn only_the_threads_that_make_interfaces_have_a_capability_and_just_that_one() -
     let datapath = capabilities(greyhound.datapath()?)?;
 
     assert!(control.values().all(|&held| held == 0), "{control:x?}");
+    let watched = greyhound.watched();
+    let hooks = *watched
+        .get("greyhound hooks")
+        .context("nobody runs hooks")?;
+    let held = capabilities(hooks)?;
+    assert!(held.values().all(|&held| held == 0), "{held:x?}");
+    let status = fs::read_to_string(format!("/proc/{hooks}/status"))?;
+    let nobody = "Uid:\t65534\t65534\t65534\t65534\n";
+    assert!(status.contains(nobody), "{status}");
     let workers = datapath
         .iter()
         .filter(|(name, _)| name.starts_with("worker-"));

@@ -276,6 +276,7 @@ impl Calls {
                 }
                 Err(error) => return Err(error).context("a control connection"),
             },
+            pptp::Command::Traced(..) => {}
             pptp::Command::Started { .. } => call.pptp.request_call(now, call_id),
             pptp::Command::CallConnected { peer_call_id, .. } => {
                 let session = Session::new(Tunnel {

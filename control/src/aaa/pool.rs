@@ -88,6 +88,20 @@ impl Pools {
         }
     }
 
+    /// Goes on with other pools. What is in use stays in use.
+    pub fn reconfigure(&mut self, pools: &[model::Pool]) {
+        let mut new: Vec<_> = pools.iter().map(Pool::new).collect();
+        for pool in &mut new {
+            for &address in self.used.keys() {
+                pool.occupy(address);
+            }
+            if let Some(old) = self.pools.iter().find(|old| old.name == pool.name) {
+                pool.next = old.next;
+            }
+        }
+        self.pools = new;
+    }
+
     /// Gives `owner` an address of the pool called `name`, or of those that follow it by
     /// `next-pool`.
     ///
@@ -367,7 +381,7 @@ mod tests {
             name: name.to_owned(),
             ranges: vec![(ip(last), ip(last))],
             next_pool: Some(next.to_owned()),
-            comment: String::new(),
+            ..model::Pool::default()
         };
         let mut pools = Pools::new(&[circle("p", "q", 1), circle("q", "p", 2)]);
 

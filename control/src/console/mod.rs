@@ -1,8 +1,10 @@
 //! The console: commands in the words of the product, prints to the letter.
 
 pub mod command;
-pub mod front;
+pub mod import;
+pub mod line;
 mod print;
+mod show;
 pub mod snapshot;
 mod views;
 pub mod wire;

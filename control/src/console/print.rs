@@ -5,22 +5,38 @@
 //! apart. A column is as wide as its widest value or its heading; one without any value is left
 //! out. The legend of a table names the flags that occur, that of blocks all flags of the menu.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::model::time;
+use crate::language::condition::Subject;
+use crate::language::path::{Found, shortened};
+use crate::language::write;
+use crate::model::{Choice, Id, time};
 
 /// What a menu shows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct View {
     /// Flags of the menu, one character wide each, in their order.
     pub(super) flags: &'static [Flag],
     /// Properties that are columns of a table.
     pub(super) columns: &'static [&'static str],
+    /// The columns with what was moved.
+    pub(super) stats: &'static [&'static str],
+    /// Every property that a row may have.
+    pub(super) names: Vec<&'static str>,
     /// The rows.
     pub(super) records: Vec<Record>,
+    /// Blocks are shown unless a table is asked for.
+    pub(super) blocks: bool,
+    /// The rows are lines of the log.
+    pub(super) is_log: bool,
+    /// Ids stand where numbers would.
+    pub(super) with_ids: bool,
+    /// The properties that were asked for, if not all.
+    pub(super) chosen: Option<Vec<&'static str>>,
 }
 
 /// A flag of a menu.
@@ -35,12 +51,40 @@ pub(super) struct Flag {
 /// One row.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
+    /// Who it is.
+    pub(super) id: Id,
     /// The letters of the flags that are set.
-    pub(super) flags: &'static str,
+    pub(super) flags: String,
     /// Shown above the row.
     pub(super) comment: String,
     /// Name and value of each property, in the order of `detail`.
     pub(super) fields: Vec<(&'static str, Value)>,
+    /// What was moved, shown if it is asked for.
+    pub(super) stats: Vec<(&'static str, Value)>,
+}
+
+/// A row to be chosen by its properties and flags.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a> {
+    view: &'a View,
+    record: &'a Record,
+}
+
+impl Subject for Row<'_> {
+    fn value(&self, name: &str) -> Option<String> {
+        let flags = self.view.flags.iter().map(|flag| flag.word);
+        let names = self.view.names.iter().copied().chain(flags);
+        let Found::One(name) = shortened(name, names.map(|name| (name, name))) else {
+            return None;
+        };
+        Some(self.record.value(name, self.view.flags))
+    }
+}
+
+impl Choice for Row<'_> {
+    fn id(&self) -> Id {
+        self.record.id
+    }
 }
 
 /// A value of a property.
@@ -75,13 +119,15 @@ impl View {
         }
         let occurs = |flag: &&Flag| self.records.iter().any(|row| row.has(flag));
         let flags: Vec<_> = self.flags.iter().filter(occurs).collect();
-        let columns: Vec<_> = self
-            .columns
-            .iter()
+        let columns = self.chosen.as_deref().unwrap_or(self.columns).iter();
+        let columns: Vec<_> = columns
+            .filter(|&&name| name != "comment")
             .map(|name| Column::new(name, &self.records))
             .filter(|column| !column.is_empty)
             .collect();
-        let index_width = (self.records.len() - 1).to_string().len();
+        let indexes = self.records.iter().enumerate();
+        let indexes: Vec<_> = indexes.map(|(index, row)| self.index(index, row)).collect();
+        let index_width = indexes.iter().map(String::len).max().unwrap_or(1);
         let slots = if flags.is_empty() {
             String::new()
         } else {
@@ -96,7 +142,7 @@ impl View {
         let _ = writeln!(out, "Columns: {}", headings.join(", "));
         let _ = write!(out, "{:<index_width$}  {slots}", '#');
         out += &line(&columns, |column| column.heading.clone());
-        for (index, row) in self.records.iter().enumerate() {
+        for (index, row) in indexes.iter().zip(&self.records) {
             if !row.comment.is_empty() {
                 let _ = writeln!(out, ";;; {}", one_line(&row.comment));
             }
@@ -119,6 +165,7 @@ impl View {
         let mut out = legend(&all);
         for (index, row) in self.records.iter().enumerate() {
             let slots: String = self.flags.iter().map(|flag| row.slot(flag)).collect();
+            let index = self.index(index, row);
             let mut head = format!("{index:>2} {slots}");
             if !slots.is_empty() {
                 head.push(' ');
@@ -128,7 +175,8 @@ impl View {
                 let _ = writeln!(out, "{head};;; {}", one_line(&row.comment));
                 head = " ".repeat(hang);
             }
-            let properties = row.fields.iter().filter_map(|(name, value)| {
+            let fields = row.fields.iter().filter(|(name, _)| self.is_chosen(name));
+            let properties = fields.filter_map(|(name, value)| {
                 let value = value.in_block();
                 (!value.is_empty()).then(|| format!("{name}={value}"))
             });
@@ -137,10 +185,139 @@ impl View {
         out
     }
 
+    /// A line for each row, which ends where the row does.
+    pub(super) fn terse(&self) -> String {
+        let mut out = String::new();
+        for (index, row) in self.records.iter().enumerate() {
+            let index = self.index(index, row);
+            let slots: String = self.flags.iter().map(|flag| row.slot(flag)).collect();
+            let _ = write!(out, "{index:>2} {slots}");
+            if !row.comment.is_empty() && self.is_chosen("comment") {
+                let _ = write!(out, " comment={}", write::value(&row.comment));
+            }
+            for (name, value) in &row.fields {
+                let value = value.raw();
+                if !value.is_empty() && self.is_chosen(name) {
+                    let _ = write!(out, " {name}={}", write::value(&value));
+                }
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    /// A line for each property, with the values of all rows in columns.
+    pub(super) fn value_list(&self) -> String {
+        let names = self.names.iter().filter(|name| self.is_chosen(name));
+        let names: Vec<_> = names.collect();
+        let widths: Vec<_> = self
+            .records
+            .iter()
+            .map(|row| {
+                let widths = names.iter().map(|name| row.text(name).chars().count());
+                widths.max().unwrap_or(0)
+            })
+            .collect();
+        let widest = names.iter().map(|name| name.len()).max().unwrap_or(0) + 3;
+        let mut out = String::new();
+        for name in names {
+            let values = self.records.iter().zip(&widths);
+            let values: Vec<_> = values
+                .map(|(row, width)| format!("{:<width$}", row.text(name)))
+                .collect();
+            let line = format!("{name:>widest$}: {}", values.join(" "));
+            out += line.trim_end();
+            out.push('\n');
+        }
+        out
+    }
+
+    /// All in one line, each row begun by its id.
+    pub(super) fn as_value(&self) -> String {
+        let mut words = Vec::new();
+        for row in &self.records {
+            words.push(format!(".id={}", row.id));
+            for name in self.names.iter().filter(|name| self.is_chosen(name)) {
+                let value = row.value(name, self.flags);
+                if !value.is_empty() {
+                    words.push(format!("{name}={}", one_line(&value)));
+                }
+            }
+        }
+        if words.is_empty() {
+            return String::new();
+        }
+        words.join(";") + "\n"
+    }
+
+    /// Lines of the log: time, topics and text.
+    pub(super) fn log(&self) -> String {
+        let mut out = String::new();
+        for row in &self.records {
+            let fields = row.fields.iter().filter(|(name, _)| self.is_chosen(name));
+            let texts: Vec<_> = fields.map(|(_, value)| value.text()).collect();
+            out += &texts.join(" ");
+            out.push('\n');
+        }
+        out
+    }
+
     /// The rows with every property and flag, for programs.
     pub(super) fn json(&self) -> Json {
-        let rows = self.records.iter().map(|row| row.json(self.flags));
+        let rows = self.records.iter().map(|row| {
+            let mut row = row.clone();
+            row.fields.retain(|(name, _)| self.is_chosen(name));
+            row.json(self.flags)
+        });
         Json::Array(rows.collect())
+    }
+
+    /// The rows, to choose some.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.records.iter().map(|record| self.row(record))
+    }
+
+    /// A row, to be chosen or not.
+    pub(super) const fn row<'a>(&'a self, record: &'a Record) -> Row<'a> {
+        Row { view: self, record }
+    }
+
+    /// Leaves the rows with these ids.
+    pub(super) fn keep(&mut self, ids: &[Id]) {
+        let ids: HashSet<_> = ids.iter().collect();
+        self.records.retain(|record| ids.contains(&record.id));
+    }
+
+    /// Leaves these properties.
+    pub(super) fn choose(&mut self, names: &[&'static str]) {
+        for record in &mut self.records {
+            record.fields.retain(|(name, _)| names.contains(name));
+        }
+        self.chosen = Some(names.to_vec());
+    }
+
+    /// Shows what was moved.
+    pub(super) fn show_stats(&mut self) {
+        if !self.stats.is_empty() {
+            self.columns = self.stats;
+        }
+        for record in &mut self.records {
+            let stats = std::mem::take(&mut record.stats);
+            record.fields.extend(stats);
+        }
+    }
+
+    fn is_chosen(&self, name: &str) -> bool {
+        let chosen = self.chosen.as_ref();
+        chosen.is_none_or(|names| names.contains(&name))
+    }
+
+    fn index(&self, index: usize, row: &Record) -> String {
+        if self.with_ids {
+            row.id.to_string()
+        } else {
+            index.to_string()
+        }
     }
 }
 
@@ -163,6 +340,9 @@ impl Record {
         for (name, value) in &self.fields {
             value.add_json(name, &mut object);
         }
+        if self.id != Id::default() {
+            object.insert(".id".to_owned(), json!(self.id.to_string()));
+        }
         for flag in flags {
             object.insert(flag.word.to_owned(), Json::Bool(self.has(flag)));
         }
@@ -178,6 +358,18 @@ impl Record {
 
     fn slot(&self, flag: &Flag) -> char {
         if self.has(flag) { flag.letter } else { ' ' }
+    }
+
+    /// The value of a property, `yes` or `no` for a flag; empty if it has none.
+    pub(super) fn value(&self, name: &str, flags: &[Flag]) -> String {
+        if name == "comment" {
+            return self.comment.clone();
+        }
+        if let Some(flag) = flags.iter().find(|flag| flag.word == name) {
+            return if self.has(flag) { "yes" } else { "no" }.to_owned();
+        }
+        let field = self.fields.iter().find(|(field, _)| *field == name);
+        field.map_or_else(String::new, |(_, value)| value.raw())
     }
 
     /// The value of a property in a table.
@@ -199,10 +391,21 @@ impl Value {
         }
     }
 
+    /// As it is.
+    fn raw(&self) -> String {
+        match self {
+            Self::Quoted(text) | Self::Word(text) => text.clone(),
+            Self::Traffic { tx, rx } => format!("{tx}/{rx}"),
+            Self::Number(_) | Self::Count(_) | Self::Hexadecimal(_) | Self::Uptime(_) => {
+                self.text()
+            }
+        }
+    }
+
     /// As a block shows it.
     fn in_block(&self) -> String {
         match self {
-            Self::Quoted(text) => format!("\"{}\"", escaped(text)),
+            Self::Quoted(text) => write::quoted(text),
             Self::Traffic { tx, rx } => format!("{tx}/{rx}"),
             Self::Word(_)
             | Self::Number(_)
@@ -341,26 +544,6 @@ fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// Text between quotes, to be read back by the language of the configuration.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '"' | '\\' | '$' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
-                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                    let _ = write!(out, "\\{byte:02X}");
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -439,6 +622,27 @@ mod tests {
     }
 
     #[test]
+    fn the_other_forms_have_a_line_for_each_row_or_property_or_for_all() {
+        let mut second = row("", &[("name", "b c"), ("user", ""), ("distance", "10")]);
+        second.comment = "x y".to_owned();
+        second.id = Id(2);
+        let view = view(vec![row("R", &[("name", "a"), ("user", "u")]), second]);
+
+        assert_eq!(
+            view.terse(),
+            " 0  R name=a user=u\n 1    comment=\"x y\" name=\"b c\" distance=10\n"
+        );
+        assert_eq!(
+            view.value_list(),
+            "       name: a b c\n       user: u\n   distance:   10\n    comment:\n"
+        );
+        assert_eq!(
+            view.as_value(),
+            ".id=*0;name=a;user=u;.id=*2;name=b c;distance=10;comment=x y\n"
+        );
+    }
+
+    #[test]
     fn no_rows_print_nothing() {
         assert_eq!(view(Vec::new()).table(), "");
         assert_eq!(view(Vec::new()).blocks(80), "");
@@ -452,9 +656,9 @@ mod tests {
             ..Record::default()
         };
         let view = View {
-            flags: &[],
             columns: &["bytes"],
             records: vec![traffic(1_234_567, 0), traffic(999, 1000)],
+            ..View::default()
         };
 
         assert_eq!(
@@ -471,18 +675,20 @@ mod tests {
         View {
             flags: FLAGS,
             columns: &["name", "user", "distance"],
+            names: vec!["name", "user", "distance", "comment"],
             records,
+            ..View::default()
         }
     }
 
     fn row(flags: &'static str, fields: &[(&'static str, &str)]) -> Record {
         Record {
-            flags,
-            comment: String::new(),
+            flags: flags.to_owned(),
             fields: fields
                 .iter()
                 .map(|&(name, text)| (name, Value::Quoted(text.to_owned())))
                 .collect(),
+            ..Record::default()
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use greyhound_datapath::ipc::{IoMode, WorkerTotals};
 use greyhound_datapath::stats::SessionCounters;
 
+use crate::aaa::pool::{Occupancy, Used};
 use crate::cause::Cause;
 
 /// The running state at one moment.
@@ -15,6 +16,10 @@ pub struct Snapshot {
     pub server_sessions: Vec<ServerSession>,
     /// Configured clients, in the order of the configuration.
     pub clients: Vec<ClientState>,
+    /// Addresses in use.
+    pub used: Vec<Used>,
+    /// How full the pools are.
+    pub pools: Vec<Occupancy>,
     /// The datapath, if it is connected.
     pub datapath: Option<DatapathState>,
 }
@@ -28,6 +33,14 @@ pub struct ServerSession {
     pub kernel_name: String,
     /// The login.
     pub user: String,
+    /// Our address inside the tunnel.
+    pub local_address: Ipv4Addr,
+    /// The profile of the user's secret, if there is still one.
+    pub profile: String,
+    /// The configuration gives something else by now.
+    pub is_stale: bool,
+    /// Bytes that the user may send and get; 0 is no limit.
+    pub limit_bytes: (u64, u64),
     /// Effective MTU in bytes.
     pub mtu: u16,
     /// Our MRU as negotiated, in bytes.
@@ -61,6 +74,8 @@ pub struct ClientState {
     pub last_end: Option<Cause>,
     /// While connected.
     pub connected: Option<ClientConnected>,
+    /// Its profile gives something else by now.
+    pub is_stale: bool,
 }
 
 /// What a connected client has.

@@ -1,5 +1,6 @@
 //! What each menu shows of the running state: the properties of its rows, its flags and columns.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use greyhound_datapath::ipc::WorkerTotals;
@@ -7,110 +8,382 @@ use greyhound_datapath::stats::SessionCounters;
 use serde_json::{Map, Value as Json, json};
 
 use super::print::{Flag, Record, Value, View};
+use super::show;
 use super::snapshot::{ClientState, DatapathState, ServerSession, Snapshot};
-use crate::model::schema::{Effect, Item, Property};
+use crate::aaa::pool::Used;
+use crate::language::path::Path;
+use crate::log::Recent;
+use crate::model::table::{self, Table};
 use crate::model::value::Style;
-use crate::model::{Config, PptpClient};
+use crate::model::{Config, Id, PptpClient};
 
-/// `/interface pptp-server print`.
-pub(super) fn pptp_server(snapshot: &Snapshot) -> View {
-    let record = |session: &ServerSession| Record {
-        flags: "DR",
-        fields: vec![
-            ("name", quoted(&session.name)),
-            ("user", quoted(&session.user)),
-            ("mtu", Value::Number(session.mtu.into())),
-            ("mru", Value::Number(session.mru.into())),
-            ("path-mtu", Value::Number(session.path_mtu.into())),
-            ("overhead", Value::Number(session.overhead.into())),
-            ("client-address", address(session.client_address)),
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) log: &'a Recent,
+    /// Passwords are shown.
+    pub(super) show_sensitive: bool,
+    /// Nothing but the columns of a table will be looked at.
+    pub(super) only_columns: bool,
+}
+
+/// What a menu has to show.
+pub(super) enum Content {
+    /// Any number of rows.
+    Rows(View),
+    /// One, which is always there.
+    Single(View),
+    /// A page of its own.
+    Page { text: String, json: Json },
+}
+
+/// What the menu at `path` has to show.
+///
+/// # Errors
+/// It has nothing to show, or not now.
+pub(super) fn content(path: &Path, facts: &Facts<'_>) -> Result<Content, String> {
+    Ok(Content::Rows(match path {
+        ["interface", "pptp-server"] => pptp_server(facts),
+        ["interface", "pptp-client"] => pptp_client(facts),
+        ["ppp", "active"] => ppp_active(facts.snapshot),
+        ["ip", "pool"] => ip_pool(facts),
+        ["ip", "pool", "used"] => ip_pool_used(facts.snapshot),
+        ["log"] => log(facts.log),
+        ["datapath"] => {
+            let state = facts.snapshot.datapath.as_ref();
+            let state = state.ok_or("failure: the datapath is not connected")?;
+            return Ok(Content::Page {
+                text: datapath(state),
+                json: datapath_json(state),
+            });
+        }
+        _ => {
+            let table = table::at(path).ok_or("expected command name")?;
+            let view = configured(table, facts);
+            return Ok(if table.is_single() {
+                Content::Single(view)
+            } else {
+                Content::Rows(view)
+            });
+        }
+    }))
+}
+
+/// A menu of the configuration, as the schema has it. Flags and the comment are shown in places of
+/// their own.
+fn configured(table: &'static dyn Table, facts: &Facts<'_>) -> View {
+    let properties = table.properties();
+    let has = |name| table.exactly(name);
+    let (disabled, comment) = (has("disabled"), has("comment"));
+    let record = |row| {
+        let show = |property| table.show(facts.config, row, property);
+        let is_set = |property: Option<usize>| property.is_some_and(|one| show(one) == "yes");
+        let mut flags = String::new();
+        if is_set(disabled) {
+            flags.push('X');
+        }
+        if table.is_built_in(facts.config, row) {
+            flags.push('*');
+        }
+        let is_wanted = |name| !facts.only_columns || table.columns().contains(name);
+        let shown = properties.iter().enumerate();
+        let shown = shown.filter(|(_, property)| is_wanted(&property.name));
+        let shown =
+            shown.filter(|&(number, _)| Some(number) != disabled && Some(number) != comment);
+        let fields = shown.map(|(number, property)| {
+            let value = match property.style {
+                Style::Quoted => Value::Quoted(show(number)),
+                Style::Sensitive if facts.show_sensitive => Value::Quoted(show(number)),
+                Style::Sensitive => Value::Quoted(HIDDEN.to_owned()),
+                Style::Plain => Value::Word(show(number)),
+            };
+            (property.name, value)
+        });
+        Record {
+            id: table.id(facts.config, row),
+            flags,
+            comment: comment.map_or_else(String::new, show),
+            fields: fields.collect(),
+            stats: Vec::new(),
+        }
+    };
+    let flags: &'static [Flag] = match table.path() {
+        ["ppp", "profile"] => &[DEFAULT],
+        ["interface", "pptp-client"] => &[DISABLED, RUNNING],
+        ["interface", "pptp-server"] => &[DISABLED, DYNAMIC, RUNNING],
+        _ if disabled.is_some() => &[DISABLED],
+        _ => &[],
+    };
+    View {
+        flags,
+        columns: table.columns(),
+        names: table.names(),
+        records: (0..table.len(facts.config)).map(record).collect(),
+        blocks: table.blocks(),
+        ..View::default()
+    }
+}
+
+/// `/interface pptp-server`: those reserved for users, then those of the other sessions.
+fn pptp_server(facts: &Facts<'_>) -> View {
+    let table = table::at(&["interface", "pptp-server"]);
+    let mut view = table.map_or_else(View::default, |table| configured(table, facts));
+    let sessions = &facts.snapshot.server_sessions;
+    let mut by_name: BTreeMap<&str, &ServerSession> = BTreeMap::new();
+    for session in sessions {
+        by_name.insert(&session.name, session);
+    }
+    for (record, binding) in view.records.iter_mut().zip(&facts.config.bindings) {
+        if let Some(session) = by_name.remove(binding.name.as_str()) {
+            record.flags.push('R');
+            let live = live(session);
+            record
+                .fields
+                .retain(|(name, _)| live.iter().all(|(other, _)| other != name));
+            record.fields.splice(0..0, live);
+        }
+    }
+    let dynamic = sessions
+        .iter()
+        .filter(|one| by_name.contains_key(one.name.as_str()));
+    view.records.extend(dynamic.map(|session| Record {
+        id: Id(session.session_id),
+        flags: "DR".to_owned(),
+        fields: live(session),
+        ..Record::default()
+    }));
+    view.columns = &[
+        "name",
+        "user",
+        "mtu",
+        "client-address",
+        "uptime",
+        "encoding",
+        "stale-profile",
+    ];
+    view.names.extend([
+        "mtu",
+        "mru",
+        "path-mtu",
+        "overhead",
+        "client-address",
+        "uptime",
+        "encoding",
+        "kernel-name",
+        "stale-profile",
+    ]);
+    view
+}
+
+fn live(session: &ServerSession) -> Vec<(&'static str, Value)> {
+    let mut fields = vec![
+        ("name", quoted(&session.name)),
+        ("user", quoted(&session.user)),
+        ("mtu", Value::Number(session.mtu.into())),
+        ("mru", Value::Number(session.mru.into())),
+        ("path-mtu", Value::Number(session.path_mtu.into())),
+        ("overhead", Value::Number(session.overhead.into())),
+        ("client-address", address(session.client_address)),
+        ("uptime", Value::Uptime(session.uptime)),
+        ("encoding", quoted(&session.encoding)),
+        ("kernel-name", quoted(&session.kernel_name)),
+    ];
+    fields.extend(stale(session.is_stale));
+    fields
+}
+
+/// That the configuration gives something else by now.
+fn stale(is_stale: bool) -> Option<(&'static str, Value)> {
+    is_stale.then(|| ("stale-profile", Value::Word("yes".to_owned())))
+}
+
+/// `/ppp active`.
+fn ppp_active(snapshot: &Snapshot) -> View {
+    let record = |session: &ServerSession| {
+        let (limit_in, limit_out) = session.limit_bytes;
+        let mut fields = vec![
+            ("name", quoted(&session.user)),
+            ("service", Value::Word("pptp".to_owned())),
+            ("caller-id", quoted(&session.client_address.to_string())),
+            ("address", address(session.address)),
             ("uptime", Value::Uptime(session.uptime)),
             ("encoding", quoted(&session.encoding)),
-            ("kernel-name", quoted(&session.kernel_name)),
+            ("session-id", Value::Hexadecimal(session.session_id)),
+            ("limit-bytes-in", Value::Number(limit_in)),
+            ("limit-bytes-out", Value::Number(limit_out)),
+        ];
+        fields.extend(stale(session.is_stale));
+        let stats = traffic(&session.counters);
+        Record {
+            id: Id(session.session_id),
+            fields,
+            stats: stats.into(),
+            ..Record::default()
+        }
+    };
+    View {
+        flags: &[RADIUS],
+        columns: &[
+            "name",
+            "service",
+            "caller-id",
+            "address",
+            "uptime",
+            "encoding",
+            "stale-profile",
+        ],
+        stats: &["name", "bytes", "packets", "late", "lost", "dropped"],
+        names: vec![
+            "name",
+            "service",
+            "caller-id",
+            "address",
+            "uptime",
+            "encoding",
+            "session-id",
+            "limit-bytes-in",
+            "limit-bytes-out",
+            "stale-profile",
+            "bytes",
+            "packets",
+            "late",
+            "lost",
+            "dropped",
+        ],
+        records: snapshot.server_sessions.iter().map(record).collect(),
+        ..View::default()
+    }
+}
+
+/// `/interface pptp-client`: the configuration, and whether it runs.
+fn pptp_client(facts: &Facts<'_>) -> View {
+    let table = table::at(&["interface", "pptp-client"]);
+    let mut view = table.map_or_else(View::default, |table| configured(table, facts));
+    let states = facts.snapshot.clients.iter();
+    let states: BTreeMap<_, _> = states.map(|state| (state.name.as_str(), state)).collect();
+    for (record, client) in view.records.iter_mut().zip(&facts.config.clients) {
+        if let Some(state) = states.get(client.name.as_str()) {
+            if state.connected.is_some() {
+                record.flags.push('R');
+            }
+            record.fields.extend(stale(state.is_stale));
+        }
+    }
+    view.names.push("stale-profile");
+    view
+}
+
+/// `/ip pool`, and how full each is.
+fn ip_pool(facts: &Facts<'_>) -> View {
+    let table = table::at(&["ip", "pool"]);
+    let mut view = table.map_or_else(View::default, |table| configured(table, facts));
+    let pools = facts.snapshot.pools.iter();
+    let pools: BTreeMap<_, _> = pools.map(|pool| (pool.pool.as_str(), pool)).collect();
+    for (record, pool) in view.records.iter_mut().zip(&facts.config.pools) {
+        if let Some(state) = pools.get(pool.name.as_str()) {
+            record.fields.extend([
+                ("total", Value::Number(state.total)),
+                ("used", Value::Number(state.total - state.free)),
+                ("available", Value::Number(state.free)),
+            ]);
+        }
+    }
+    view.names.extend(["total", "used", "available"]);
+    view
+}
+
+/// `/ip pool used`.
+fn ip_pool_used(snapshot: &Snapshot) -> View {
+    let names = ["pool", "address", "owner", "info"];
+    let record = |used: &Used| Record {
+        id: Id(used.address.to_bits()),
+        fields: vec![
+            ("pool", Value::Word(used.pool.clone().unwrap_or_default())),
+            ("address", address(used.address)),
+            ("owner", quoted(&used.owner.service)),
+            ("info", quoted(&used.owner.info)),
         ],
         ..Record::default()
     };
     View {
-        flags: &[DISABLED, DYNAMIC, RUNNING],
-        columns: &[
-            "name",
-            "user",
-            "mtu",
-            "client-address",
-            "uptime",
-            "encoding",
+        columns: &["pool", "address", "owner", "info"],
+        names: names.to_vec(),
+        records: snapshot.used.iter().map(record).collect(),
+        ..View::default()
+    }
+}
+
+/// `/log`.
+fn log(log: &Recent) -> View {
+    let records = (1..).zip(log.iter()).map(|(number, entry)| Record {
+        id: Id(number),
+        fields: vec![
+            ("time", Value::Word(show::date(entry.time))),
+            ("topics", Value::Word(entry.line.topics.to_owned())),
+            ("message", quoted(&entry.line.text)),
         ],
-        records: snapshot.server_sessions.iter().map(record).collect(),
+        ..Record::default()
+    });
+    View {
+        columns: &["time", "topics", "message"],
+        names: vec!["time", "topics", "message"],
+        records: records.collect(),
+        is_log: true,
+        ..View::default()
     }
 }
 
-/// `/ppp active print`; with what each session moved for `stats`.
-pub(super) fn ppp_active(snapshot: &Snapshot, with_traffic: bool) -> View {
-    let record = |session: &ServerSession| {
-        let mut record = Record {
-            fields: vec![
-                ("name", quoted(&session.user)),
-                ("service", Value::Word("pptp".to_owned())),
-                ("caller-id", quoted(&session.client_address.to_string())),
-                ("address", address(session.address)),
-                ("uptime", Value::Uptime(session.uptime)),
-                ("encoding", quoted(&session.encoding)),
-                ("session-id", Value::Hexadecimal(session.session_id)),
-                ("limit-bytes-in", Value::Number(0)),
-                ("limit-bytes-out", Value::Number(0)),
-            ],
-            ..Record::default()
-        };
-        if with_traffic {
-            record.fields.extend(traffic(&session.counters));
-        }
-        record
-    };
-    View {
-        flags: &[Flag {
-            letter: 'R',
-            word: "radius",
-        }],
-        columns: if with_traffic {
-            &["name", "bytes", "packets", "late", "lost", "dropped"]
+/// `monitor` of a row of the menu at `path`; `None` if it has gone.
+pub(super) fn monitor(path: &Path, id: Id, facts: &Facts<'_>) -> Option<Record> {
+    if path == ["interface", "pptp-client"] {
+        let client = facts
+            .config
+            .clients
+            .iter()
+            .find(|client| client.meta.id == id)?;
+        return Some(monitor_client(client, facts.snapshot));
+    }
+    let binding = facts
+        .config
+        .bindings
+        .iter()
+        .find(|binding| binding.meta.id == id);
+    let mut sessions = facts.snapshot.server_sessions.iter();
+    let session = sessions.find(|session| match binding {
+        Some(binding) => session.name == binding.name,
+        None => session.session_id == id.0,
+    });
+    let Some(session) = session else {
+        let status = if binding?.disabled {
+            "disabled"
         } else {
-            &[
-                "name",
-                "service",
-                "caller-id",
-                "address",
-                "uptime",
-                "encoding",
-            ]
-        },
-        records: snapshot.server_sessions.iter().map(record).collect(),
-    }
-}
-
-/// `/interface pptp-client print`: the configuration, and whether it runs.
-pub(super) fn pptp_client(config: &Config, snapshot: &Snapshot, show_sensitive: bool) -> View {
-    let record = |client: &PptpClient| {
-        let is_running = state_of(client, snapshot).is_some_and(|state| state.connected.is_some());
-        Record {
-            flags: match (client.disabled, is_running) {
-                (true, true) => "XR",
-                (true, false) => "X",
-                (false, true) => "R",
-                (false, false) => "",
-            },
-            comment: client.comment.clone(),
-            fields: properties(client, show_sensitive),
-        }
+            "waiting for call..."
+        };
+        return Some(Record {
+            fields: vec![("status", Value::Word(status.to_owned()))],
+            ..Record::default()
+        });
     };
-    View {
-        flags: &[DISABLED, RUNNING],
-        columns: &["name", "connect-to", "user", "profile"],
-        records: config.clients.iter().map(record).collect(),
-    }
+    Some(Record {
+        fields: vec![
+            ("status", Value::Word("connected".to_owned())),
+            ("uptime", Value::Uptime(session.uptime)),
+            ("user", Value::Word(session.user.clone())),
+            ("caller-id", address(session.client_address)),
+            ("encoding", Value::Word(session.encoding.clone())),
+            ("mtu", Value::Number(session.mtu.into())),
+            ("mru", Value::Number(session.mru.into())),
+            ("local-address", address(session.local_address)),
+            ("remote-address", address(session.address)),
+        ],
+        ..Record::default()
+    })
 }
 
 /// `/interface pptp-client monitor`.
-pub(super) fn monitor(client: &PptpClient, snapshot: &Snapshot) -> Record {
+fn monitor_client(client: &PptpClient, snapshot: &Snapshot) -> Record {
     let state = state_of(client, snapshot);
     let idle = if client.disabled {
         "disabled"
@@ -138,7 +411,7 @@ pub(super) fn monitor(client: &PptpClient, snapshot: &Snapshot) -> Record {
 }
 
 /// `/datapath print`: how the frames move, each worker, what was dropped, the XDP program.
-pub(super) fn datapath(state: &DatapathState) -> String {
+fn datapath(state: &DatapathState) -> String {
     let sessions: u64 = state
         .workers
         .iter()
@@ -154,7 +427,6 @@ pub(super) fn datapath(state: &DatapathState) -> String {
         ..Record::default()
     };
     let workers = View {
-        flags: &[],
         columns: &[
             "core",
             "sessions",
@@ -169,16 +441,17 @@ pub(super) fn datapath(state: &DatapathState) -> String {
             "dropped",
         ],
         records: state.workers.iter().map(worker).collect(),
+        ..View::default()
     };
     let drops = View {
-        flags: &[],
         columns: &["worker", "dropped", "count"],
         records: state.workers.iter().flat_map(drops).collect(),
+        ..View::default()
     };
     let xdp = View {
-        flags: &[],
         columns: &["xdp", "count"],
         records: state.xdp.iter().map(xdp).collect(),
+        ..View::default()
     };
     let parts = [summary.lines(), workers.table(), drops.table(), xdp.table()];
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
@@ -186,7 +459,7 @@ pub(super) fn datapath(state: &DatapathState) -> String {
 }
 
 /// The same for programs.
-pub(super) fn datapath_json(state: &DatapathState) -> Json {
+fn datapath_json(state: &DatapathState) -> Json {
     let counts = |counts: &[(String, u64)]| -> Map<String, Json> {
         counts
             .iter()
@@ -219,6 +492,14 @@ const DYNAMIC: Flag = Flag {
     letter: 'D',
     word: "dynamic",
 };
+const DEFAULT: Flag = Flag {
+    letter: '*',
+    word: "default",
+};
+const RADIUS: Flag = Flag {
+    letter: 'R',
+    word: "radius",
+};
 const RUNNING: Flag = Flag {
     letter: 'R',
     word: "running",
@@ -227,25 +508,6 @@ const RUNNING: Flag = Flag {
 fn state_of<'a>(client: &PptpClient, snapshot: &'a Snapshot) -> Option<&'a ClientState> {
     let states = &mut snapshot.clients.iter();
     states.find(|state| state.name == client.name)
-}
-
-/// The properties of a configured item, as the schema has them. Flags and the comment are shown
-/// in places of their own.
-fn properties<T: Item>(item: &T, show_sensitive: bool) -> Vec<(&'static str, Value)> {
-    let shown = |property: &&Property<T>| !matches!(property.name, "disabled" | "comment");
-    let value = |property: &Property<T>| match property.effect {
-        Effect::Kept { show, style, .. } => match style {
-            Style::Quoted => Value::Quoted(show(item)),
-            Style::Sensitive if show_sensitive => Value::Quoted(show(item)),
-            Style::Sensitive => Value::Quoted(HIDDEN.to_owned()),
-            Style::Plain => Value::Word(show(item)),
-        },
-        Effect::Inert { default, .. } => Value::Word(default.to_owned()),
-    };
-    let properties = T::MENU.properties.iter().filter(shown);
-    properties
-        .map(|property| (property.name, value(property)))
-        .collect()
 }
 
 /// Stands for a value that is not to be seen.

@@ -1,6 +1,7 @@
 //! How the console asks the running control process: a Unix stream socket, one line of JSON each
 //! way, then the connection ends.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -8,23 +9,46 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::command::Reply;
-
 /// The socket's name in the run directory.
 pub const SOCKET: &str = "control.sock";
 
-/// The longest request, its line end included. A server closes a connection that sends more.
-pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
+/// The longest request, its line end included: the commands of a whole configuration fit. A server
+/// closes a connection that sends more.
+pub const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
 /// A command to be carried out by [`super::command::execute`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// The command.
-    pub words: Vec<String>,
+    /// The statements.
+    pub line: String,
+    /// The words of the menu that they begin in.
+    #[serde(default)]
+    pub menu: Vec<String>,
+    /// What the rows of earlier prints were.
+    #[serde(default)]
+    pub numbers: Numbers,
     /// Answer for a program.
     pub json: bool,
     /// Characters in a line of the terminal.
     pub width: u16,
+}
+
+/// For a menu, the id of each row of its last print: whoever saw that may mean them by number.
+pub type Numbers = BTreeMap<String, Vec<u32>>;
+
+/// What a request is answered with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What to print; ends with a line end unless it is empty.
+    pub text: String,
+    /// The exit status: 0, or 1 after an error.
+    pub status: u8,
+    /// The words of the menu that the statements ended in.
+    pub menu: Vec<String>,
+    /// What the rows of the prints were: replaces what was known of these menus.
+    pub numbers: Numbers,
+    /// It is to be asked again and again.
+    pub repeats: bool,
 }
 
 /// Why there is no request or no reply.
@@ -162,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_refused() {
-        for text in ["\n", "{}\n", "nonsense\n", "{\"words\":[1]}\n"] {
+        for text in ["\n", "{}\n", "nonsense\n", "{\"line\":[1]}\n"] {
             assert!(matches!(
                 decode_request(text.as_bytes()),
                 Err(Error::Malformed(_))
@@ -180,6 +204,9 @@ mod tests {
         let reply = Reply {
             text: "line\n".repeat(50_000),
             status: 1,
+            menu: vec!["ppp".to_owned()],
+            numbers: Numbers::from([("ip pool".to_owned(), vec![1, 2])]),
+            repeats: false,
         };
         let answer = reply.clone();
         let server = thread::spawn(move || {
@@ -234,7 +261,9 @@ mod tests {
 
     fn request() -> Request {
         Request {
-            words: vec!["ppp".to_owned(), "active\nprint".to_owned()],
+            line: "ppp active\nprint".to_owned(),
+            menu: vec!["ppp".to_owned()],
+            numbers: Numbers::from([("ip pool".to_owned(), vec![1, 2])]),
             json: false,
             width: 80,
         }

@@ -122,27 +122,42 @@ impl Console {
         }
     }
 
-    /// Answers those whose counters are there or have taken too long, and drops who is too slow.
-    pub(super) fn advance(
-        &mut self,
-        now: Instant,
-        refreshed: u64,
-        answer: impl Fn(&Request) -> Reply,
-    ) {
-        self.connections.retain(|_, connection| {
-            if let State::Waiting(request, reading) = &connection.state
-                && (*reading <= refreshed || connection.deadline <= now)
-            {
-                let reply = wire::encode_reply(&answer(request));
-                connection.state = State::Writing(reply);
-                connection.deadline = now + PATIENCE;
-                return connection.write().unwrap_or(false);
-            }
-            connection.deadline > now
-        });
+    /// A request whose counters are there or have taken too long, to be answered at once with
+    /// [`Self::reply`].
+    pub(super) fn due(&mut self, now: Instant, refreshed: u64) -> Option<(usize, Request)> {
+        let (&id, connection) = self.connections.iter_mut().find(|(_, connection)| {
+            let reading = match connection.state {
+                State::Waiting(_, reading) => reading,
+                State::Reading(_) | State::Writing(_) => return false,
+            };
+            reading <= refreshed || connection.deadline <= now
+        })?;
+        let taken = std::mem::replace(&mut connection.state, State::Writing(Vec::new()));
+        match taken {
+            State::Waiting(request, _) => Some((id, request)),
+            State::Reading(_) | State::Writing(_) => None,
+        }
     }
 
-    /// When to call [`Self::advance`] at the latest.
+    /// Answers a request.
+    pub(super) fn reply(&mut self, now: Instant, id: usize, reply: &Reply) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.state = State::Writing(wire::encode_reply(reply));
+        connection.deadline = now + PATIENCE;
+        if !connection.write().unwrap_or(false) {
+            self.connections.remove(&id);
+        }
+    }
+
+    /// Drops who is too slow.
+    pub(super) fn drop_overdue(&mut self, now: Instant) {
+        self.connections
+            .retain(|_, connection| connection.deadline > now);
+    }
+
+    /// When to look after it at the latest.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = self.connections.values().map(|one| one.deadline);
         deadlines.min()
@@ -162,11 +177,18 @@ impl Connection {
         let State::Reading(received) = &mut self.state else {
             return Ok(true);
         };
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Ok(false),
-                Ok(count) => received.extend_from_slice(&buffer[..count]),
+                Ok(count) => {
+                    received.extend_from_slice(&buffer[..count]);
+                    // What is long is not looked through again for each piece of it.
+                    if !buffer[..count].contains(&b'\n') && received.len() < wire::MAX_REQUEST_BYTES
+                    {
+                        continue;
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) => return Err(error),

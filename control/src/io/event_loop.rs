@@ -5,28 +5,32 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use mio::net::{TcpListener, TcpStream, UnixStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use tracing::Level;
 
 use super::Options;
 use super::console::Console;
 use super::datapath::{Datapath, Lost};
 use super::resolve::Resolver;
+use super::store::Store;
 use super::tcp::{LINGER, Received, Stream};
-use crate::console::command;
+use crate::console::command::{self, Context as Facts};
+use crate::console::wire::{Reply, Request};
 use crate::entropy::SystemEntropy;
+use crate::hooks;
+use crate::log::{Line, Log, Message};
+use crate::model::Config;
 use crate::server::{Command, ConnId, Server};
-use crate::session::line::Line;
 
 const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const DATAPATH: Token = Token(2);
 const CONSOLE: Token = Token(3);
 const RESOLVER: Token = Token(4);
+const HOOKS: Token = Token(5);
 /// From here on even numbers are TCP connections and odd ones are the console's.
 const FIRST_CONNECTION: usize = 16;
 
@@ -48,9 +52,11 @@ const MAX_CLOSING: usize = 1024;
 /// The loop.
 pub(super) struct EventLoop {
     clock: Box<dyn Fn() -> Instant>,
+    log: Log,
     poll: Poll,
     server: Server<SystemEntropy>,
-    port: u16,
+    address: SocketAddrV4,
+    store: Option<Store>,
     listener: Option<TcpListener>,
     /// When to accept, whether or not the listener has something to say.
     accept_at: Option<Instant>,
@@ -65,6 +71,7 @@ pub(super) struct EventLoop {
     /// The datapath has not been read to the end.
     datapath_unread: bool,
     console: Console,
+    hooks: hooks::client::Client,
     signals: Option<UnixStream>,
     /// Set once the server has stopped: until when to wait for what is still to be sent.
     leave_by: Option<Instant>,
@@ -80,17 +87,25 @@ impl EventLoop {
         let now = clock();
         let poll = Poll::new().context("cannot create an epoll set")?;
         let registry = poll.registry();
+        let address = options.bind.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let address = SocketAddrV4::new(address, options.port);
         let listener = if options.config.server.enabled {
-            Some(listen(&options, &poll)?)
+            Some(listen(address, &poll)?)
         } else {
             None
         };
+        let mut server = Server::new(now, options.config, SystemEntropy, boot);
+        if options.log.wants(Message::PppPacket) || options.log.wants(Message::ControlMessage) {
+            server.trace();
+        }
         let waker = Waker::new(registry, RESOLVER).context("cannot create an eventfd")?;
         Ok(Self {
+            log: options.log,
             console: Console::new(&options.run_dir, CONSOLE, registry)?,
             datapath: Datapath::new(&options.run_dir, DATAPATH, now),
-            server: Server::new(now, options.config, SystemEntropy, boot),
-            port: options.port,
+            server,
+            address,
+            store: options.store,
             accept_at: None,
             listener,
             streams: BTreeMap::new(),
@@ -100,6 +115,7 @@ impl EventLoop {
             closing: BTreeSet::new(),
             datapath_unread: false,
             signals: None,
+            hooks: hooks::client::Client::new(&options.run_dir, HOOKS),
             leave_by: None,
             clock,
             poll,
@@ -147,6 +163,7 @@ impl EventLoop {
                 }
                 CONSOLE => self.console.note_waiting(),
                 RESOLVER => self.connect_resolved(now),
+                HOOKS => self.hooks.handle_ready(now, self.poll.registry()),
                 Token(token) => {
                     let number = token.saturating_sub(FIRST_CONNECTION);
                     match (u32::try_from(number / 2), number % 2) {
@@ -180,7 +197,7 @@ impl EventLoop {
     /// Does what is due, and what the server wants.
     fn advance(&mut self, now: Instant) {
         if self.datapath.connect_if_due(now, self.poll.registry()) {
-            tracing::info!(topics = "system,info", "datapath connected");
+            self.log(Message::DatapathConnected, "datapath connected".to_owned());
             self.datapath_unread = true;
             self.server.handle_datapath_connected(now);
         }
@@ -194,14 +211,66 @@ impl EventLoop {
             self.streams.remove(&conn);
         }
         self.obey(now);
+        self.hooks.advance(now, self.poll.registry());
+        while let Some(line) = self.hooks.poll_line() {
+            self.log.write(line);
+        }
         let token = |id| Token(FIRST_CONNECTION + 2 * id + 1);
         self.console.accept(now, self.poll.registry(), token);
-        let (server, refreshed) = (&self.server, self.server.refreshed());
-        self.console.advance(now, refreshed, |request| {
-            let (config, snapshot) = (server.config(), server.snapshot(now));
-            let width = usize::from(request.width);
-            command::execute(&request.words, request.json, config, &snapshot, width)
+        while let Some((id, request)) = self.console.due(now, self.server.refreshed()) {
+            let reply = self.answer(now, &request);
+            self.console.reply(now, id, &reply);
+            self.obey(now);
+        }
+        self.console.drop_overdue(now);
+    }
+
+    /// Carries out a request of the console, or says why nothing is done.
+    fn answer(&mut self, now: Instant, request: &Request) -> Reply {
+        let outcome = command::execute(
+            request,
+            &Facts {
+                config: self.server.config(),
+                snapshot: &self.server.snapshot(now),
+                log: &self.log.recent(),
+                date: date(),
+            },
+        );
+        if let Some(config) = outcome.config
+            && let Err(error) = self.change(now, config)
+        {
+            return command::refused(&[format!("failure: {error:#}")], request);
+        }
+        for number in outcome.disconnect {
+            self.server.disconnect(now, number);
+        }
+        for text in outcome.said {
+            self.log(Message::SettingsChanged, text);
+        }
+        outcome.reply
+    }
+
+    /// Goes on with another configuration, once it is kept.
+    fn change(&mut self, now: Instant, config: Config) -> anyhow::Result<()> {
+        let is_server = config.server.enabled;
+        let listener = match self.listener.take() {
+            Some(listener) => Some(listener),
+            None if is_server => Some(listen(self.address, &self.poll)?),
+            None => None,
+        };
+        let saved = self.store.as_ref().map_or(Ok(()), |store| {
+            let place = || format!("cannot save {}", store.path().display());
+            store.save(&config).with_context(place)
         });
+        let was_server = self.server.config().server.enabled;
+        let listens = if saved.is_ok() { is_server } else { was_server };
+        self.listener = listener.filter(|_| listens);
+        saved?;
+        if is_server && !was_server {
+            self.accept_at = Some(now);
+        }
+        self.server.reconfigure(now, config.into());
+        Ok(())
     }
 
     /// Carries out what the server wants until it wants nothing more.
@@ -224,7 +293,8 @@ impl EventLoop {
                     self.keep_datapath(now, sent);
                 }
                 Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
-                Command::Log(line) => write_log(&line),
+                Command::Log(line) => self.log.write(line),
+                Command::RunHook(hook) => self.hooks.start(now, hook, self.poll.registry()),
             }
         }
     }
@@ -238,6 +308,7 @@ impl EventLoop {
             self.server.poll_timeout(),
             self.datapath.retry_at(),
             self.console.poll_timeout(),
+            self.hooks.poll_timeout(),
             self.accept_at,
             self.closing.first().map(|&(at, _)| at),
             self.leave_by,
@@ -252,7 +323,8 @@ impl EventLoop {
             return false;
         }
         let leave_by = *self.leave_by.get_or_insert(now + LINGER);
-        let is_flushed = self.streams.is_empty() && self.datapath.is_flushed();
+        let is_flushed =
+            self.streams.is_empty() && self.datapath.is_flushed() && self.hooks.is_flushed();
         is_flushed || leave_by <= now
     }
 }
@@ -284,7 +356,7 @@ impl EventLoop {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    tracing::warn!(topics = "pptp,warning", "cannot accept: {error}");
+                    self.log(Message::AcceptFailed, format!("cannot accept: {error}"));
                     self.accept_at = Some(now + ACCEPT_PAUSE);
                     return;
                 }
@@ -307,7 +379,7 @@ impl EventLoop {
     }
 
     fn connect(&mut self, conn: ConnId, address: Ipv4Addr) -> io::Result<()> {
-        let socket = TcpStream::connect(SocketAddrV4::new(address, self.port).into())?;
+        let socket = TcpStream::connect(SocketAddrV4::new(address, self.address.port()).into())?;
         let stream = Stream::connecting(socket);
         insert(&self.poll, &mut self.streams, conn, stream)
     }
@@ -398,7 +470,7 @@ impl EventLoop {
     /// Closes the connection to the datapath if it is of no more use.
     fn keep_datapath(&mut self, now: Instant, result: Result<(), Lost>) {
         if let Err(error) = result {
-            tracing::error!(topics = "system,error", "datapath lost: {error}");
+            self.log(Message::DatapathLost, format!("datapath lost: {error}"));
             self.datapath_unread = false;
             self.datapath.close(now, self.poll.registry());
             self.server.handle_datapath_lost(now);
@@ -413,9 +485,13 @@ impl EventLoop {
         while matches!(signals.read(&mut buffer), Ok(count) if count > 0) {}
         // A start that comes to nothing is told by whoever failed, and by nobody else.
         if self.datapath.is_connected() {
-            tracing::info!(topics = "system,info", "stopping");
+            self.log(Message::Stopping, "stopping".to_owned());
         }
         self.stop(now);
+    }
+
+    fn log(&self, message: Message, text: String) {
+        self.log.write(Line::new(message, text));
     }
 
     /// Ends everything in good order.
@@ -435,14 +511,21 @@ impl fmt::Debug for EventLoop {
     }
 }
 
-fn listen(options: &Options, poll: &Poll) -> anyhow::Result<TcpListener> {
-    let address = options.bind.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    let address = SocketAddrV4::new(address, options.port);
+fn listen(address: SocketAddrV4, poll: &Poll) -> anyhow::Result<TcpListener> {
     let mut listener = TcpListener::bind(address.into())
         .with_context(|| format!("cannot listen on TCP {address}"))?;
     poll.registry()
         .register(&mut listener, LISTENER, Interest::READABLE)?;
     Ok(listener)
+}
+
+/// The time of day, for what the console shows.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a date is shown to people; nothing is decided by it"
+)]
+fn date() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Registers and keeps a connection.
@@ -458,18 +541,6 @@ fn insert(
     poll.registry().register(stream.socket(), token, interest)?;
     streams.insert(conn, stream);
     Ok(())
-}
-
-/// Hands a line of the server's to the log.
-fn write_log(line: &Line) {
-    let (topics, text) = (line.topics, &line.text);
-    match line.level {
-        Level::ERROR => tracing::error!(topics, "{text}"),
-        Level::WARN => tracing::warn!(topics, "{text}"),
-        Level::INFO => tracing::info!(topics, "{text}"),
-        Level::DEBUG => tracing::debug!(topics, "{text}"),
-        Level::TRACE => tracing::trace!(topics, "{text}"),
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
+use crate::log::Log;
 use crate::model::Config;
 use crate::pptp;
 
@@ -16,11 +17,13 @@ mod boot;
 mod console;
 mod datapath;
 mod event_loop;
-mod privilege;
+pub(crate) mod privilege;
 mod resolve;
+mod store;
 mod tcp;
 
 use self::event_loop::EventLoop;
+pub use self::store::Store;
 
 /// What the control process is started with.
 #[derive(Clone, Debug)]
@@ -31,23 +34,29 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The configuration.
     pub config: Config,
+    /// Where changes of it are kept; `None` is nowhere.
+    pub store: Option<Store>,
     /// The address to listen on; `None` is all of them.
     pub bind: Option<Ipv4Addr>,
     /// The TCP port to listen on and to dial. Anything but [`pptp::PORT`] is for tests: no PPTP
     /// client knows of another.
     pub port: u16,
+    /// Where lines go.
+    pub log: Log,
 }
 
 impl Options {
-    /// The usual port on all addresses.
+    /// The usual port on all addresses, and a log that is not written anywhere.
     #[must_use]
-    pub const fn new(run_dir: PathBuf, state_dir: PathBuf, config: Config) -> Self {
+    pub fn new(run_dir: PathBuf, state_dir: PathBuf, config: Config) -> Self {
         Self {
             run_dir,
             state_dir,
             config,
+            store: None,
             bind: None,
             port: pptp::PORT,
+            log: Log::default(),
         }
     }
 }

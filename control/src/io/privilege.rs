@@ -15,12 +15,9 @@ pub(super) fn confine() -> anyhow::Result<()> {
 }
 
 /// Gives up every capability, and the way to get one back. No thread may have been started.
-pub(super) fn drop_all() -> anyhow::Result<()> {
+pub(crate) fn drop_all() -> anyhow::Result<()> {
     set_no_new_privs(true).context("cannot set no_new_privs")?;
-    // Emptying the bounding set takes a capability. Without it there is none to lose either.
-    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
-        caps::clear(None, CapSet::Bounding).context("cannot empty the bounding set")?;
-    }
+    empty_bounding_set()?;
     for set in [
         CapSet::Ambient,
         CapSet::Inheritable,
@@ -28,6 +25,15 @@ pub(super) fn drop_all() -> anyhow::Result<()> {
         CapSet::Permitted,
     ] {
         caps::clear(None, set).context("cannot give up capabilities")?;
+    }
+    Ok(())
+}
+
+/// Makes sure that no program that is executed gets a capability. Which are held stays as it is.
+pub(crate) fn empty_bounding_set() -> anyhow::Result<()> {
+    // Emptying the set takes a capability. Without it there is none to lose either.
+    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
+        caps::clear(None, CapSet::Bounding).context("cannot empty the bounding set")?;
     }
     Ok(())
 }

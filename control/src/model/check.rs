@@ -1,127 +1,189 @@
-//! What can only be judged once the whole text is read: names, references, pools in a circle, and
+//! What can only be judged once every change is made: names, references, pools in a circle, and
 //! encryption without keys.
 
-use std::collections::BTreeSet;
+use std::collections::{HashMap, HashSet};
 
-use super::parse::Reader;
-use super::schema::{Item, Row};
+use super::draft::Draft;
+use super::schema::{Id, Item};
+use super::table::{TABLES, Table};
 use super::value::Reference;
-use super::{Config, Pool, PptpClient, Profile, Secret};
+use super::{Binding, Config, Pool, PptpClient, PptpServer};
+use crate::language::path::Path;
 use crate::ppp::{AuthMethod, Encryption};
 
-/// Finishes what was read and reports what does not fit together.
-pub(super) fn check(reader: &mut Reader) {
-    name_clients(reader);
-    duplicates::<PptpClient>(reader);
-    duplicates::<Pool>(reader);
-    duplicates::<Profile>(reader);
-    duplicates::<Secret>(reader);
-    references(reader);
-    if reader.errors.is_empty() {
-        pool_circles(reader);
-        keys_for_encryption(reader);
+/// Finishes what was changed and reports what does not fit together.
+pub(super) fn check(draft: &mut Draft) {
+    name_interfaces(&mut draft.config);
+    duplicates(draft);
+    references(draft);
+    if draft.errors() == 0 {
+        pool_circles(draft);
+        keys_for_encryption(draft);
     }
 }
 
-/// Gives clients without a name the first free `pptp-outN`.
-fn name_clients(reader: &mut Reader) {
-    let clients = &mut reader.config.clients;
-    let mut taken: BTreeSet<_> = clients.iter().map(|client| client.name.clone()).collect();
-    let mut numbers = 1_u32..;
-    for client in clients.iter_mut().filter(|client| client.name.is_empty()) {
-        let free = numbers
-            .by_ref()
-            .map(|number| format!("pptp-out{number}"))
+/// Gives interfaces without a name the first free `pptp-outN` or `pptp-inN`.
+fn name_interfaces(config: &mut Config) {
+    let clients = config.clients.iter().map(|client| &client.name);
+    let bindings = config.bindings.iter().map(|binding| &binding.name);
+    let mut taken: HashSet<String> = clients.chain(bindings).cloned().collect();
+    let mut name = |stem: &str| {
+        let free = (1_u32..)
+            .map(|number| format!("{stem}{number}"))
             .find(|name| !taken.contains(name));
-        if let Some(name) = free {
-            taken.insert(name.clone());
-            client.name = name;
+        let free = free.unwrap_or_default();
+        taken.insert(free.clone());
+        free
+    };
+    for client in &mut config.clients {
+        if client.name.is_empty() {
+            client.name = name("pptp-out");
+        }
+    }
+    for binding in &mut config.bindings {
+        if binding.name.is_empty() {
+            binding.name = name("pptp-in");
         }
     }
 }
 
-fn duplicates<T: Row>(reader: &mut Reader) {
-    let rows = T::rows(&mut reader.config);
-    let built_in = rows.len() - reader.added.get(T::MENU.path).map_or(0, Vec::len);
-    let mut seen = BTreeSet::new();
-    let again: Vec<_> = rows
+fn duplicates(draft: &mut Draft) {
+    for &table in TABLES {
+        for row in table.duplicates(&draft.config) {
+            let id = table.id(&draft.config, row);
+            draft.fail_at(table.path(), id, "name", table.duplicate());
+        }
+    }
+    let names: HashSet<_> = draft
+        .config
+        .clients
         .iter()
-        .enumerate()
-        .filter(|(_, row)| !seen.insert(row.key()))
-        .filter_map(|(index, _)| index.checked_sub(built_in))
+        .map(|client| client.name.clone())
         .collect();
-    for index in again {
-        let at = reader.added[T::MENU.path][index];
-        reader.fail(at, T::DUPLICATE);
+    let bindings = draft.config.bindings.iter();
+    let twice: Vec<_> = bindings
+        .filter(|binding| names.contains(&binding.name))
+        .map(|binding| binding.meta.id)
+        .collect();
+    for id in twice {
+        draft.fail_at(Binding::MENU.path, id, "name", Binding::DUPLICATE);
     }
 }
 
-fn references(reader: &mut Reader) {
-    for (at, reference) in std::mem::take(&mut reader.references) {
-        let (found, kind) = match &reference {
-            Reference::Profile(name) => (reader.config.profile(name).is_some(), "profile"),
-            Reference::Pool(name) => (reader.config.pool(name).is_some(), "pool"),
-        };
-        if !found {
-            reader.fail(at, format!("input does not match any value of {kind}"));
+/// What is named must be there.
+fn references(draft: &mut Draft) {
+    let profiles: HashSet<_> = draft
+        .config
+        .profiles
+        .iter()
+        .map(|profile| profile.name.clone())
+        .collect();
+    let pools: HashSet<_> = draft
+        .config
+        .pools
+        .iter()
+        .map(|pool| pool.name.clone())
+        .collect();
+    for &table in TABLES {
+        let referring = table.referring();
+        for row in 0..table.len(&draft.config) {
+            for &(property, name) in &referring {
+                let Some(reference) = table.reference(&draft.config, row, property) else {
+                    continue;
+                };
+                let (is_there, kind, of) = match &reference {
+                    Reference::Profile(of) => (profiles.contains(of), "profile", of),
+                    Reference::Pool(of) => (pools.contains(of), "pool", of),
+                };
+                if is_there {
+                    continue;
+                }
+                let id = table.id(&draft.config, row);
+                match draft.place(table.path(), id, name) {
+                    Some(at) => draft.fail(at, format!("input does not match any value of {kind}")),
+                    // Nobody said this name now: what it named was taken away.
+                    None => {
+                        let user = described(table, &draft.config, row);
+                        let text = format!("failure: {kind} {of} is in use by {user}");
+                        draft.fail(draft.last_command(), text);
+                    }
+                }
+            }
         }
+    }
+}
+
+/// A row as an error names it: `/ppp secret user1`.
+fn described(table: &dyn Table, config: &Config, row: usize) -> String {
+    let path = table.path().join(" ");
+    match table.exactly("name").filter(|_| !table.is_single()) {
+        Some(name) => format!("/{path} {}", table.show(config, row, name)),
+        None => format!("/{path}"),
     }
 }
 
 /// A pool must not come back to itself by `next-pool`.
-fn pool_circles(reader: &mut Reader) {
-    let config = &reader.config;
-    let circles: Vec<_> = (0..config.pools.len())
-        .filter(|&index| comes_back(config, &config.pools[index]))
+fn pool_circles(draft: &mut Draft) {
+    let config = &draft.config;
+    let next: HashMap<&str, &str> = config
+        .pools
+        .iter()
+        .filter_map(|pool| Some((pool.name.as_str(), pool.next_pool.as_deref()?)))
         .collect();
-    for index in circles {
-        let name = &reader.config.pools[index].name;
-        let text = format!("failure: next-pool leads from {name} back to {name}");
-        let at = reader.added[Pool::MENU.path][index];
-        reader.fail(at, text);
-    }
-}
-
-fn comes_back(config: &Config, pool: &Pool) -> bool {
-    let mut at = pool;
-    for _ in 0..config.pools.len() {
-        let next = at.next_pool.as_deref().and_then(|name| config.pool(name));
-        match next {
-            None => return false,
-            Some(next) if next.name == pool.name => return true,
-            Some(next) => at = next,
+    let comes_back = |pool: &&Pool| {
+        let mut at = next.get(pool.name.as_str());
+        for _ in 0..config.pools.len() {
+            match at {
+                None => return false,
+                Some(&name) if name == pool.name => return true,
+                Some(name) => at = next.get(name),
+            }
         }
+        false
+    };
+    let circles = config.pools.iter().filter(comes_back);
+    let circles: Vec<_> = circles
+        .map(|pool| (pool.meta.id, pool.name.clone()))
+        .collect();
+    for (id, name) in circles {
+        let text = format!("failure: next-pool leads from {name} back to {name}");
+        draft.fail_at(Pool::MENU.path, id, "next-pool", text);
     }
-    false
 }
 
 /// MPPE takes its keys from MS-CHAP: where encryption is required and no user can have keys,
 /// nobody could connect.
-fn keys_for_encryption(reader: &mut Reader) {
-    let config = &reader.config;
-    let mut failures = Vec::new();
+fn keys_for_encryption(draft: &mut Draft) {
+    let config = &draft.config;
+    let mut failures: Vec<(&'static Path, Id, &'static str)> = Vec::new();
     if !gives_keys(&config.server.authentication) {
         let required = |encryption| encryption == Encryption::Required;
-        let users = config.secrets.iter().map(|secret| config.resolve(secret));
-        let somebody = users
-            .chain([config.resolve_default()])
-            .any(|resolved| required(resolved.encryption));
-        // Without MS-CHAP the property was set: the default has it.
-        let at = reader.single_values.get(AUTHENTICATION);
-        failures.extend(at.filter(|_| somebody).map(|&at| (at, AUTHENTICATION)));
-    }
-    let added = reader.added.get(PptpClient::MENU.path);
-    for (client, &at) in config.clients.iter().zip(added.into_iter().flatten()) {
-        let required = config.client_encryption(client) == Encryption::Required;
-        if required && !gives_keys(&client.allow) {
-            failures.push((at, "allow"));
+        let profiles: HashSet<_> = config
+            .secrets
+            .iter()
+            .map(|secret| secret.profile.as_str())
+            .collect();
+        let somebody = required(config.resolve_default().encryption)
+            || profiles
+                .iter()
+                .any(|profile| required(config.profile_encryption(profile)));
+        if somebody {
+            failures.push((
+                PptpServer::MENU.path,
+                config.server.meta.id,
+                "authentication",
+            ));
         }
     }
-    for (at, property) in failures {
-        reader.fail(
-            at,
-            format!("use-encryption=required needs mschap1 or mschap2 in {property}"),
-        );
+    for client in &config.clients {
+        let required = config.resolve_client(client).encryption == Encryption::Required;
+        if required && !gives_keys(&client.allow) {
+            failures.push((PptpClient::MENU.path, client.meta.id, "allow"));
+        }
+    }
+    for (path, id, property) in failures {
+        let text = format!("use-encryption=required needs mschap1 or mschap2 in {property}");
+        draft.fail_at(path, id, property, text);
     }
 }
 
@@ -129,6 +191,3 @@ fn keys_for_encryption(reader: &mut Reader) {
 fn gives_keys(methods: &[AuthMethod]) -> bool {
     methods.iter().any(|method| method.has_keys())
 }
-
-/// The property of the server that names the methods.
-const AUTHENTICATION: &str = "authentication";

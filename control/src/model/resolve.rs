@@ -2,7 +2,10 @@
 //! another.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use super::rate::RateLimit;
+use super::route::Route;
 use super::{AddressSource, Config, PptpClient, Profile, Secret};
 use crate::ppp::{Encryption, UseIpv6};
 
@@ -23,6 +26,32 @@ pub struct Resolved {
     pub ipv6: UseIpv6,
     /// A second login ends the first.
     pub only_one: bool,
+    /// TCP connections are told a segment size that fits into the tunnel.
+    pub change_tcp_mss: bool,
+    /// How long a session may last.
+    pub session_timeout: Option<Duration>,
+    /// How long a session may carry no data.
+    pub idle_timeout: Option<Duration>,
+    /// How fast a session may be.
+    pub rate_limit: Option<RateLimit>,
+    /// Bytes that the user may send in a session; 0 is no limit.
+    pub limit_bytes_in: u64,
+    /// Bytes that the user may get in a session; 0 is no limit.
+    pub limit_bytes_out: u64,
+    /// Networks behind the user.
+    pub routes: Vec<Route>,
+    /// The firewall chain for what the user sends.
+    pub incoming_filter: Option<String>,
+    /// The firewall chain for what the user gets.
+    pub outgoing_filter: Option<String>,
+    /// Lists that the user's address joins.
+    pub address_list: Vec<String>,
+    /// The list that the interface joins.
+    pub interface_list: Option<String>,
+    /// The program that runs after connecting, with its arguments; empty if there is none.
+    pub on_up: String,
+    /// The program that runs after disconnecting.
+    pub on_down: String,
 }
 
 impl Config {
@@ -30,66 +59,88 @@ impl Config {
     /// server's default profile; but a fixed address counts before any pool.
     #[must_use]
     pub fn resolve(&self, secret: &Secret) -> Resolved {
-        self.layers(
-            secret.local_address,
-            secret.remote_address,
-            self.profile(&secret.profile),
-        )
+        let base = self.layers(self.profile(&secret.profile));
+        let fixed = |address: Option<Ipv4Addr>| address.map(AddressSource::Fixed);
+        Resolved {
+            local: fixed(secret.local_address).or(base.local),
+            remote: fixed(secret.remote_address).or(base.remote),
+            limit_bytes_in: secret.limit_bytes_in,
+            limit_bytes_out: secret.limit_bytes_out,
+            routes: secret.routes.clone(),
+            ..base
+        }
     }
 
     /// What a user without a profile gets: what the server's default profile says.
     #[must_use]
     pub fn resolve_default(&self) -> Resolved {
-        self.layers(None, None, None)
+        self.layers(None)
     }
 
-    /// The encryption policy of a client, which is that of its profile alone.
+    /// The encryption policy of users with this profile.
     #[must_use]
-    pub fn client_encryption(&self, client: &PptpClient) -> Encryption {
-        self.profile(&client.profile)
-            .and_then(|profile| profile.use_encryption)
-            .unwrap_or(Encryption::No)
+    pub fn profile_encryption(&self, profile: &str) -> Encryption {
+        self.layers(self.profile(profile)).encryption
     }
 
-    /// A client's policy about IPv6, which is that of its profile alone.
+    /// What a client gets, which is what its profile says and nothing else.
     #[must_use]
-    pub fn client_ipv6(&self, client: &PptpClient) -> UseIpv6 {
-        self.profile(&client.profile)
-            .and_then(|profile| profile.use_ipv6)
-            .unwrap_or_default()
+    pub fn resolve_client(&self, client: &PptpClient) -> Resolved {
+        of_layers([self.profile(&client.profile), None])
     }
 
-    fn layers(
-        &self,
-        local: Option<Ipv4Addr>,
-        remote: Option<Ipv4Addr>,
-        profile: Option<&Profile>,
-    ) -> Resolved {
-        let layers = [profile, self.profile(&self.server.default_profile)];
-        let layers = || layers.into_iter().flatten();
-        Resolved {
-            local: address(local, layers().map(|layer| layer.local_address.as_ref())),
-            remote: address(remote, layers().map(|layer| layer.remote_address.as_ref())),
-            dns: servers(layers().map(|layer| layer.dns_server.as_slice())),
-            wins: servers(layers().map(|layer| layer.wins_server.as_slice())),
-            encryption: layers()
-                .find_map(|layer| layer.use_encryption)
-                .unwrap_or(Encryption::No),
-            ipv6: layers()
-                .find_map(|layer| layer.use_ipv6)
-                .unwrap_or_default(),
-            only_one: layers().find_map(|layer| layer.only_one).unwrap_or(false),
-        }
+    fn layers(&self, profile: Option<&Profile>) -> Resolved {
+        of_layers([profile, self.profile(&self.server.default_profile)])
     }
 }
 
-fn address<'a>(
-    fixed: Option<Ipv4Addr>,
-    layers: impl Iterator<Item = Option<&'a AddressSource>>,
-) -> Option<AddressSource> {
-    if let Some(address) = fixed {
-        return Some(AddressSource::Fixed(address));
+/// What the first of two layers says that says something, property by property.
+fn of_layers(layers: [Option<&Profile>; 2]) -> Resolved {
+    let layers = || layers.into_iter().flatten();
+    let text = |of: fn(&Profile) -> &String| {
+        let texts = layers().map(of);
+        texts
+            .clone()
+            .find(|text| !text.is_empty())
+            .cloned()
+            .unwrap_or_default()
+    };
+    Resolved {
+        local: address(layers().map(|layer| layer.local_address.as_ref())),
+        remote: address(layers().map(|layer| layer.remote_address.as_ref())),
+        dns: servers(layers().map(|layer| layer.dns_server.as_slice())),
+        wins: servers(layers().map(|layer| layer.wins_server.as_slice())),
+        encryption: layers()
+            .find_map(|layer| layer.use_encryption)
+            .unwrap_or(Encryption::No),
+        ipv6: layers()
+            .find_map(|layer| layer.use_ipv6)
+            .unwrap_or_default(),
+        only_one: layers().find_map(|layer| layer.only_one).unwrap_or(false),
+        change_tcp_mss: layers()
+            .find_map(|layer| layer.change_tcp_mss)
+            .unwrap_or(false),
+        session_timeout: layers().find_map(|layer| layer.session_timeout),
+        idle_timeout: layers().find_map(|layer| layer.idle_timeout),
+        rate_limit: layers().find_map(|layer| layer.rate_limit),
+        limit_bytes_in: 0,
+        limit_bytes_out: 0,
+        routes: Vec::new(),
+        incoming_filter: layers().find_map(|layer| layer.incoming_filter.clone()),
+        outgoing_filter: layers().find_map(|layer| layer.outgoing_filter.clone()),
+        address_list: layers()
+            .map(|layer| &layer.address_list)
+            .find(|list| !list.is_empty())
+            .cloned()
+            .unwrap_or_default(),
+        interface_list: layers().find_map(|layer| layer.interface_list.clone()),
+        on_up: text(|layer| &layer.on_up),
+        on_down: text(|layer| &layer.on_down),
     }
+}
+
+/// A fixed address counts before any pool.
+fn address<'a>(layers: impl Iterator<Item = Option<&'a AddressSource>>) -> Option<AddressSource> {
     let sources: Vec<_> = layers.flatten().collect();
     sources
         .iter()
@@ -122,7 +173,8 @@ mod tests {
              add name=v profile=high
              add name=w",
         );
-        let of = |user: &str| config.resolve(config.secret(user).unwrap());
+        let named = |user| config.secrets.iter().find(|secret| secret.name == user);
+        let of = |user| config.resolve(named(user).unwrap());
 
         let top = of("u");
         assert_eq!(top.local, fixed([10, 0, 0, 1]));
@@ -134,7 +186,12 @@ mod tests {
         assert_eq!(of("v").remote, fixed([10, 0, 0, 3]));
         assert_eq!(of("w").remote, fixed([10, 0, 0, 2]));
         assert_eq!(of("w").encryption, Encryption::Yes);
-        assert_eq!(config.resolve_default(), of("w"));
+        // The profile `default` says one thing by itself.
+        let without = Resolved {
+            change_tcp_mss: false,
+            ..of("w")
+        };
+        assert_eq!(config.resolve_default(), without);
     }
 
     #[test]
@@ -175,7 +232,7 @@ mod tests {
         let policies: Vec<_> = config
             .clients
             .iter()
-            .map(|client| config.client_encryption(client))
+            .map(|client| config.resolve_client(client).encryption)
             .collect();
 
         assert_eq!(policies, [Encryption::Yes, Encryption::No]);

@@ -1,33 +1,35 @@
-//! The schema: each menu with its properties. Reading, validation, defaults and `print` follow
-//! from it; nothing else knows the name of a property.
+//! The schema: each menu with its properties. Reading, validation, defaults, `print`, `export`,
+//! completion, help and docs/reference.md follow from it; nothing else knows the name of a property
+//! of the configuration.
 //!
 //! A property is *kept* if this program acts on it: it is a field of the menu's item. What the
 //! product's language has besides is *inert*: each of its values is either what this program does
-//! anyway, or has no effect and is warned of, or is refused, so that nobody believes in a setting
+//! anyway, or is kept as it is and warned of, or is refused, so that nobody believes in a setting
 //! that does nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
 
 use super::Config;
 use super::value::{Fault, Reference, Style};
+use crate::language::path;
 
 mod menus;
+mod tree;
+
+pub use self::tree::MENUS;
 
 /// A menu whose items are of type `T`. The defaults are those of `T::default()`.
 #[derive(Debug)]
 pub struct Menu<T: 'static> {
     /// The words of its path: `["ppp", "secret"]`.
-    pub path: &'static [&'static str],
+    pub path: &'static path::Path,
     /// In the order in which `print` shows them.
     pub properties: &'static [Property<T>],
-}
-
-impl<T> Menu<T> {
-    /// The property called `name`.
-    #[must_use]
-    pub fn property(&self, name: &str) -> Option<&'static Property<T>> {
-        self.properties
-            .iter()
-            .find(|property| property.name == name)
-    }
+    /// Those that are columns of a table.
+    pub columns: &'static [&'static str],
+    /// `print` shows blocks, not a table, unless it is asked for one.
+    pub blocks: bool,
 }
 
 /// One property of a menu.
@@ -52,14 +54,22 @@ pub enum Effect<T: 'static> {
         set: fn(&mut T, &str) -> Result<Accepted, Fault>,
         /// Writes the item's value; empty if it is unset.
         show: fn(&T) -> String,
+        /// Whether two items have the same value.
+        is_same: fn(&T, &T) -> bool,
         /// Puts the default back.
         reset: fn(&mut T),
+        /// The value may name something.
+        refers: bool,
+        /// What the item's value names.
+        reference: fn(&T) -> Option<Reference>,
         /// How `print` shows it.
         style: Style,
+        /// What values look like, for help.
+        values: &'static str,
     },
-    /// It is read, and that is all.
+    /// It is kept as it was written, and that is all.
     Inert {
-        /// Its only value here, empty if it is unset.
+        /// Its default, empty if it is unset.
         default: &'static str,
         /// Its words, each with what is done about it.
         words: &'static [(&'static str, Treatment)],
@@ -90,137 +100,99 @@ pub enum Treatment {
     Never(&'static str),
 }
 
+/// What tells an item from all others of its menu, for as long as the program runs: `*1A`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub u32);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "*{:X}", self.0)
+    }
+}
+
+impl Id {
+    /// Reads `*1A`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('*')?;
+        let sound = (1..=8).contains(&digits.len()) && !digits.starts_with('+');
+        u32::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| sound)
+            .map(Self)
+    }
+}
+
+/// What every item has besides its fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Who it is.
+    pub id: Id,
+    /// Values of inert properties that are not their default.
+    pub inert: BTreeMap<&'static str, String>,
+}
+
 /// An item of a menu of the configuration.
 pub trait Item: Default + Clone + 'static {
     /// Its menu.
     const MENU: Menu<Self>;
-}
 
-/// The item of a menu that has many.
-pub(super) trait Row: Item {
-    /// What is said of a second item with the same [`Self::key`].
-    const DUPLICATE: &'static str;
+    /// What it has besides its fields.
+    fn meta(&self) -> &Meta;
+
+    /// The same.
+    fn meta_mut(&mut self) -> &mut Meta;
+
+    /// All items of a configuration; a menu with a single one has that.
+    fn items(config: &Config) -> &[Self];
+
+    /// The same.
+    fn items_mut(config: &mut Config) -> Items<'_, Self>;
 
     /// What no two items may have in common.
-    fn key(&self) -> String;
+    fn key(&self) -> String {
+        String::new()
+    }
 
-    /// All items.
-    fn rows(config: &mut Config) -> &mut Vec<Self>;
+    /// What is said of a second item with the same [`Self::key`].
+    const DUPLICATE: &'static str = "failure: already have such entry";
+
+    /// The default of an item, which for a built-in one is another.
+    fn default_of(&self) -> Self {
+        Self::default()
+    }
 }
 
-/// The item of a menu that has one.
-pub(super) trait Single: Item {
-    /// The item.
-    fn single(config: &mut Config) -> &mut Self;
+/// The items of a menu.
+#[derive(Debug)]
+pub enum Items<'a, T> {
+    /// A menu with one item, which is always there.
+    Single(&'a mut T),
+    /// A menu with any number of them.
+    Many(&'a mut Vec<T>),
 }
 
-/// Menus of the product that this program does not have: a word in them is told so.
-pub(super) const NOT_YET: &[&[&str]] = &[
-    &["interface", "pptp-server"],
-    &["ppp", "aaa"],
-    &["radius"],
-    &["radius", "incoming"],
-];
+impl<'a, T> Items<'a, T> {
+    /// All of them.
+    #[must_use]
+    pub fn slice(self) -> &'a mut [T] {
+        match self {
+            Self::Single(item) => std::slice::from_mut(item),
+            Self::Many(items) => items,
+        }
+    }
+}
+
+/// The value of a property, empty if it is unset.
+pub fn show<T: Item>(item: &T, property: &Property<T>) -> String {
+    match property.effect {
+        Effect::Kept { show, .. } => show(item),
+        Effect::Inert { default, .. } => {
+            let kept = item.meta().inert.get(property.name);
+            kept.map_or_else(|| default.to_owned(), Clone::clone)
+        }
+    }
+}
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::super::{Pool, PptpClient, PptpServer, Profile, Secret};
-    use super::*;
-
-    #[test]
-    fn every_property_has_a_name_of_its_own_and_help() {
-        fn check<T: Item>() {
-            let mut names = BTreeSet::new();
-            for property in T::MENU.properties {
-                assert!(names.insert(property.name), "{} twice", property.name);
-                assert!(!property.help.is_empty(), "{} has no help", property.name);
-            }
-        }
-        check::<Config>();
-        check::<PptpServer>();
-        check::<PptpClient>();
-        check::<Profile>();
-        check::<Secret>();
-        check::<Pool>();
-    }
-
-    /// Required properties have no default worth the name, and a client's is made up on `add`.
-    #[test]
-    fn every_default_reads_back_as_itself() {
-        fn check<T: Item>() {
-            for property in T::MENU.properties {
-                let mut item = T::default();
-                match property.effect {
-                    Effect::Kept {
-                        set, show, reset, ..
-                    } => {
-                        let default = show(&item);
-                        if default.is_empty() {
-                            continue;
-                        }
-                        assert!(set(&mut item, &default).is_ok(), "{}", property.name);
-                        assert_eq!(show(&item), default);
-                        reset(&mut item);
-                        assert_eq!(show(&item), default);
-                    }
-                    Effect::Inert {
-                        default,
-                        words,
-                        others,
-                    } => {
-                        let known = words.iter().find(|(word, _)| *word == default);
-                        let treatment = known.map(|&(_, treatment)| treatment).or(others);
-                        assert!(treatment.is_some(), "{}", property.name);
-                        if !default.is_empty() {
-                            assert_eq!(treatment, Some(Treatment::Fine), "{}", property.name);
-                        }
-                    }
-                }
-            }
-        }
-        check::<Config>();
-        check::<PptpServer>();
-        check::<PptpClient>();
-        check::<Profile>();
-        check::<Secret>();
-        check::<Pool>();
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_product() {
-        fn defaults<T: Item>() -> String {
-            let item = T::default();
-            let texts = T::MENU.properties.iter().map(|property| {
-                let text = match property.effect {
-                    Effect::Kept { show, .. } => show(&item),
-                    Effect::Inert { default, .. } => default.to_owned(),
-                };
-                format!("{}={text}", property.name)
-            });
-            texts.collect::<Vec<_>>().join(" ")
-        }
-        assert_eq!(
-            defaults::<PptpServer>(),
-            "enabled=no max-mtu=1460 max-mru=1460 mrru=disabled authentication=mschap1,mschap2 \
-             keepalive-timeout=30 default-profile=default-encryption max-sessions=unlimited \
-             one-session-per-host=no"
-        );
-        assert_eq!(
-            defaults::<PptpClient>(),
-            "name= max-mtu=1460 max-mru=1460 mrru=disabled connect-to= user= password= \
-             profile=default-encryption keepalive-timeout=60 use-peer-dns=no \
-             add-default-route=no default-route-distance= dial-on-demand=no \
-             allow=pap,chap,mschap1,mschap2 disabled=yes comment="
-        );
-        assert_eq!(
-            defaults::<Secret>(),
-            "name= password= service=any profile=default caller-id= local-address= \
-             remote-address= routes= ipv6-routes= remote-ipv6-prefix= limit-bytes-in=0 \
-             limit-bytes-out=0 disabled=no comment="
-        );
-        assert_eq!(defaults::<Pool>(), "name= ranges= next-pool=none comment=");
-        assert_eq!(defaults::<Config>(), "name=Greyhound");
-    }
-}
+mod tests;

@@ -3,8 +3,11 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use greyhound_datapath::ipc::membership::firewall_name;
 use zeroize::Zeroizing;
 
+use super::rate::RateLimit;
+use super::route::Route;
 use super::time;
 use super::{AddressSource, Service};
 use crate::ppp::{AuthMethod, Encryption, UseIpv6};
@@ -20,6 +23,8 @@ pub enum Fault {
     OutOfRange(String),
     /// Not a range of addresses.
     NotARange,
+    /// The schema refuses it, in these words.
+    Refused(String),
     /// The value breaks a rule of its own, told in these words.
     Failure(&'static str),
 }
@@ -50,12 +55,17 @@ pub(super) trait Notation {
     type Value;
     /// How `print` shows it.
     const STYLE: Style = Style::Plain;
+    /// What values look like, for help.
+    const VALUES: &'static str;
 
     /// Reads a value.
     fn parse(&self, text: &str) -> Result<Self::Value, Fault>;
 
     /// Writes a value so that [`Self::parse`] reads it back; empty if it is unset.
     fn print(&self, value: &Self::Value) -> String;
+
+    /// Values may name something that has to exist.
+    const REFERS: bool = false;
 
     /// What the value names, which has to exist.
     fn reference(&self, _value: &Self::Value) -> Option<Reference> {
@@ -73,6 +83,7 @@ pub(super) struct Text;
 
 impl Notation for Text {
     type Value = String;
+    const VALUES: &'static str = "text";
     const STYLE: Style = Style::Quoted;
 
     fn parse(&self, text: &str) -> Result<String, Fault> {
@@ -89,6 +100,7 @@ pub(super) struct Filled;
 
 impl Notation for Filled {
     type Value = String;
+    const VALUES: &'static str = "text";
     const STYLE: Style = Style::Quoted;
 
     fn parse(&self, text: &str) -> Result<String, Fault> {
@@ -108,6 +120,7 @@ pub(super) struct InterfaceName;
 
 impl Notation for InterfaceName {
     type Value = String;
+    const VALUES: &'static str = "name";
     const STYLE: Style = Style::Quoted;
 
     fn parse(&self, text: &str) -> Result<String, Fault> {
@@ -128,6 +141,7 @@ pub(super) struct Host;
 
 impl Notation for Host {
     type Value = String;
+    const VALUES: &'static str = "address or name";
 
     fn parse(&self, text: &str) -> Result<String, Fault> {
         let labels_are_sound = text.trim_end_matches('.').split('.').all(|label| {
@@ -164,6 +178,7 @@ pub(super) struct Password;
 
 impl Notation for Password {
     type Value = Zeroizing<String>;
+    const VALUES: &'static str = "text";
     const STYLE: Style = Style::Sensitive;
 
     fn parse(&self, text: &str) -> Result<Zeroizing<String>, Fault> {
@@ -180,6 +195,7 @@ pub(super) struct YesNo;
 
 impl Notation for YesNo {
     type Value = bool;
+    const VALUES: &'static str = "yes | no";
 
     fn parse(&self, text: &str) -> Result<bool, Fault> {
         match text {
@@ -199,6 +215,7 @@ pub(super) struct TriState;
 
 impl Notation for TriState {
     type Value = Option<bool>;
+    const VALUES: &'static str = "default | yes | no";
 
     fn parse(&self, text: &str) -> Result<Option<bool>, Fault> {
         match text {
@@ -219,6 +236,7 @@ pub(super) struct EncryptionPolicy;
 
 impl Notation for EncryptionPolicy {
     type Value = Option<Encryption>;
+    const VALUES: &'static str = "default | no | yes | required";
 
     fn parse(&self, text: &str) -> Result<Option<Encryption>, Fault> {
         match text {
@@ -247,6 +265,7 @@ pub(super) struct Ipv6Policy;
 
 impl Notation for Ipv6Policy {
     type Value = Option<UseIpv6>;
+    const VALUES: &'static str = "default | no | yes | required";
 
     fn parse(&self, text: &str) -> Result<Option<UseIpv6>, Fault> {
         match text {
@@ -274,6 +293,7 @@ pub(super) struct Mrru;
 
 impl Notation for Mrru {
     type Value = Option<u16>;
+    const VALUES: &'static str = "disabled | 512..65535";
 
     fn parse(&self, text: &str) -> Result<Option<u16>, Fault> {
         const LIMITS: std::ops::RangeInclusive<u64> = 512..=65_535;
@@ -297,6 +317,7 @@ pub(super) struct Limit;
 
 impl Notation for Limit {
     type Value = Option<u32>;
+    const VALUES: &'static str = "unlimited | number";
 
     fn parse(&self, text: &str) -> Result<Option<u32>, Fault> {
         if text == "unlimited" {
@@ -319,6 +340,7 @@ pub(super) struct PacketSize;
 
 impl Notation for PacketSize {
     type Value = u16;
+    const VALUES: &'static str = "128..1500";
 
     fn parse(&self, text: &str) -> Result<u16, Fault> {
         // 1500 is what every end takes whatever was agreed on (RFC 1661 §6.1).
@@ -340,6 +362,7 @@ pub(super) struct Keepalive;
 
 impl Notation for Keepalive {
     type Value = Option<Duration>;
+    const VALUES: &'static str = "disabled | seconds";
 
     fn parse(&self, text: &str) -> Result<Option<Duration>, Fault> {
         const LONGEST: Duration = Duration::from_secs(86_400);
@@ -375,6 +398,7 @@ impl Methods {
 
 impl Notation for Methods {
     type Value = Vec<AuthMethod>;
+    const VALUES: &'static str = "pap,chap,mschap1,mschap2";
 
     fn parse(&self, text: &str) -> Result<Vec<AuthMethod>, Fault> {
         let mut methods = text
@@ -404,6 +428,8 @@ pub(super) struct ProfileName;
 
 impl Notation for ProfileName {
     type Value = String;
+    const VALUES: &'static str = "/ppp profile";
+    const REFERS: bool = true;
 
     fn parse(&self, text: &str) -> Result<String, Fault> {
         Filled.parse(text)
@@ -423,6 +449,8 @@ pub(super) struct PoolName;
 
 impl Notation for PoolName {
     type Value = Option<String>;
+    const VALUES: &'static str = "none | /ip pool";
+    const REFERS: bool = true;
 
     fn parse(&self, text: &str) -> Result<Option<String>, Fault> {
         match text {
@@ -445,6 +473,7 @@ pub(super) struct Address;
 
 impl Notation for Address {
     type Value = Option<Ipv4Addr>;
+    const VALUES: &'static str = "address";
 
     fn parse(&self, text: &str) -> Result<Option<Ipv4Addr>, Fault> {
         if text.is_empty() {
@@ -465,11 +494,32 @@ impl Notation for Address {
     }
 }
 
+/// The address of a server or of ours, also of this machine alone; `0.0.0.0` is unset.
+pub(super) struct HostAddress;
+
+impl Notation for HostAddress {
+    type Value = Option<Ipv4Addr>;
+    const VALUES: &'static str = "address";
+
+    fn parse(&self, text: &str) -> Result<Option<Ipv4Addr>, Fault> {
+        match text.parse::<Ipv4Addr>() {
+            Ok(address) if address.is_loopback() => Ok(Some(address)),
+            _ => Address.parse(text),
+        }
+    }
+
+    fn print(&self, value: &Option<Ipv4Addr>) -> String {
+        Address.print(value)
+    }
+}
+
 /// An address, or the name of an `/ip pool`, or unset.
 pub(super) struct AddressOrPool;
 
 impl Notation for AddressOrPool {
     type Value = Option<AddressSource>;
+    const VALUES: &'static str = "address | /ip pool";
+    const REFERS: bool = true;
 
     fn parse(&self, text: &str) -> Result<Option<AddressSource>, Fault> {
         // What has only digits and dots is meant as an address, if a mistyped one.
@@ -504,6 +554,7 @@ pub(super) struct TwoAddresses;
 
 impl Notation for TwoAddresses {
     type Value = Vec<Ipv4Addr>;
+    const VALUES: &'static str = "address,address";
 
     fn parse(&self, text: &str) -> Result<Vec<Ipv4Addr>, Fault> {
         let addresses = text
@@ -531,6 +582,7 @@ impl ServiceName {
 
 impl Notation for ServiceName {
     type Value = Service;
+    const VALUES: &'static str = "any | pptp | async | isdn | l2tp | ovpn | pppoe | sstp";
 
     fn parse(&self, text: &str) -> Result<Service, Fault> {
         match text {
@@ -562,6 +614,7 @@ pub(super) struct CallerId;
 
 impl Notation for CallerId {
     type Value = String;
+    const VALUES: &'static str = "address";
     const STYLE: Style = Style::Quoted;
 
     fn parse(&self, text: &str) -> Result<String, Fault> {
@@ -605,6 +658,7 @@ impl Ranges {
 
 impl Notation for Ranges {
     type Value = Vec<(Ipv4Addr, Ipv4Addr)>;
+    const VALUES: &'static str = "first-last,address/length,...";
 
     fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
         let ranges = text
@@ -631,6 +685,318 @@ impl Notation for Ranges {
             })
             .collect();
         texts.join(",")
+    }
+}
+
+/// `rate-limit`.
+pub(super) struct Bits;
+
+impl Notation for Bits {
+    type Value = Option<RateLimit>;
+    const VALUES: &'static str =
+        "rx/tx rx-burst/tx-burst rx-threshold/tx-threshold rx-time/tx-time";
+
+    fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        RateLimit::parse(text).map(Some).map_err(|_| Fault::Invalid)
+    }
+
+    fn print(&self, value: &Self::Value) -> String {
+        value.map(|limit| limit.to_string()).unwrap_or_default()
+    }
+}
+
+/// A time, or unset, which zero is too.
+pub(super) struct Timeout;
+
+impl Notation for Timeout {
+    type Value = Option<Duration>;
+    const VALUES: &'static str = "time";
+
+    fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
+        if matches!(text, "" | "none") {
+            return Ok(None);
+        }
+        let time = time::parse(text).ok_or(Fault::Invalid)?;
+        Ok(Some(time).filter(|time| !time.is_zero()))
+    }
+
+    fn print(&self, value: &Self::Value) -> String {
+        value.map(time::text).unwrap_or_default()
+    }
+}
+
+/// A time, zero included.
+pub(super) struct Time;
+
+impl Notation for Time {
+    type Value = Duration;
+    const VALUES: &'static str = "time";
+
+    fn parse(&self, text: &str) -> Result<Duration, Fault> {
+        time::parse(text).ok_or(Fault::Invalid)
+    }
+
+    fn print(&self, value: &Duration) -> String {
+        time::text(*value)
+    }
+}
+
+/// How long to wait for an answer.
+pub(super) struct Timing;
+
+impl Notation for Timing {
+    type Value = Duration;
+    const VALUES: &'static str = "10ms..1m";
+
+    fn parse(&self, text: &str) -> Result<Duration, Fault> {
+        let time = Time.parse(text)?;
+        if (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&time) {
+            Ok(time)
+        } else {
+            Err(Fault::OutOfRange("10ms..1m".to_owned()))
+        }
+    }
+
+    fn print(&self, value: &Duration) -> String {
+        Time.print(value)
+    }
+}
+
+/// The name of a chain of the firewall, or unset. Who is to be filtered is not let through without:
+/// a name that no chain can have is refused.
+pub(super) struct Chain;
+
+impl Notation for Chain {
+    type Value = Option<String>;
+    const VALUES: &'static str = "chain";
+
+    fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
+        let name = ListName.parse(text)?;
+        match name.as_deref().and_then(unknown_to_nftables) {
+            Some(_) => Err(Fault::Invalid),
+            None => Ok(name),
+        }
+    }
+
+    fn print(&self, value: &Self::Value) -> String {
+        ListName.print(value)
+    }
+}
+
+/// The name of a list of the firewall, or unset.
+pub(super) struct ListName;
+
+impl Notation for ListName {
+    type Value = Option<String>;
+    const VALUES: &'static str = "name";
+
+    fn parse(&self, text: &str) -> Result<Self::Value, Fault> {
+        let mut names = Names.parse(text)?;
+        if names.len() > 1 {
+            return Err(Fault::Invalid);
+        }
+        Ok(names.pop())
+    }
+
+    fn print(&self, value: &Self::Value) -> String {
+        value.clone().unwrap_or_default()
+    }
+
+    fn warning(&self, value: &Self::Value) -> Option<&'static str> {
+        value.as_deref().and_then(unknown_to_nftables)
+    }
+}
+
+/// Names, separated by commas.
+pub(super) struct Names;
+
+impl Notation for Names {
+    type Value = Vec<String>;
+    const STYLE: Style = Style::Quoted;
+    const VALUES: &'static str = "name,...";
+
+    fn parse(&self, text: &str) -> Result<Vec<String>, Fault> {
+        if matches!(text, "" | "none") {
+            return Ok(Vec::new());
+        }
+        let mut names: Vec<String> = Vec::new();
+        for name in text.split(',') {
+            let fits = (1..=64).contains(&name.len()) && !name.contains(char::is_control);
+            if !fits {
+                return Err(Fault::Invalid);
+            }
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        if names.len() > MAX_NAMES {
+            return Err(Fault::Invalid);
+        }
+        Ok(names)
+    }
+
+    fn print(&self, value: &Vec<String>) -> String {
+        value.join(",")
+    }
+
+    fn warning(&self, value: &Vec<String>) -> Option<&'static str> {
+        value.iter().find_map(|name| unknown_to_nftables(name))
+    }
+}
+
+/// Why a name is of no use to the firewall, if it is of none.
+fn unknown_to_nftables(name: &str) -> Option<&'static str> {
+    firewall_name(name)
+        .is_err()
+        .then_some("nftables cannot call anything so: it has no effect")
+}
+
+/// Lists that an address or an interface can join, and routes that a user can have.
+const MAX_NAMES: usize = 16;
+
+/// The path of a program, and its arguments.
+pub(super) struct Program;
+
+impl Notation for Program {
+    type Value = String;
+    const STYLE: Style = Style::Quoted;
+    const VALUES: &'static str = "/path/of/program argument ...";
+
+    fn parse(&self, text: &str) -> Result<String, Fault> {
+        Ok(text.to_owned())
+    }
+
+    fn print(&self, value: &String) -> String {
+        value.clone()
+    }
+
+    fn warning(&self, value: &String) -> Option<&'static str> {
+        (!value.is_empty() && !value.starts_with('/'))
+            .then_some("not the path of a program: nothing is run")
+    }
+}
+
+/// `routes` of a secret.
+pub(super) struct Routes;
+
+impl Notation for Routes {
+    type Value = Vec<Route>;
+    const STYLE: Style = Style::Quoted;
+    const VALUES: &'static str = "network/length gateway metric,...";
+
+    fn parse(&self, text: &str) -> Result<Vec<Route>, Fault> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let routes = text
+            .split(',')
+            .map(|route| Route::parse(route).ok_or(Fault::Invalid))
+            .collect::<Result<Vec<_>, _>>()?;
+        if routes.len() > MAX_NAMES {
+            return Err(Fault::Invalid);
+        }
+        Ok(routes)
+    }
+
+    fn print(&self, value: &Vec<Route>) -> String {
+        let texts: Vec<_> = value.iter().map(ToString::to_string).collect();
+        texts.join(",")
+    }
+}
+
+/// A number of bytes; 0 is no limit.
+pub(super) struct Bytes;
+
+impl Notation for Bytes {
+    type Value = u64;
+    const VALUES: &'static str = "bytes; 0 is unlimited";
+
+    fn parse(&self, text: &str) -> Result<u64, Fault> {
+        if matches!(text, "" | "unlimited") {
+            return Ok(0);
+        }
+        whole_number(text)
+    }
+
+    fn print(&self, value: &u64) -> String {
+        value.to_string()
+    }
+}
+
+/// A UDP port.
+pub(super) struct Port;
+
+impl Notation for Port {
+    type Value = u16;
+    const VALUES: &'static str = "1..65535";
+
+    fn parse(&self, text: &str) -> Result<u16, Fault> {
+        match u16::try_from(whole_number(text)?) {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err(Fault::OutOfRange("1..65535".to_owned())),
+        }
+    }
+
+    fn print(&self, value: &u16) -> String {
+        value.to_string()
+    }
+}
+
+/// `service` of a RADIUS server.
+pub(super) struct RadiusServices;
+
+impl RadiusServices {
+    const WORDS: [&'static str; 7] = [
+        "ppp", "login", "hotspot", "wireless", "dhcp", "ipsec", "dot1x",
+    ];
+}
+
+impl Notation for RadiusServices {
+    type Value = Vec<String>;
+    const VALUES: &'static str = "ppp,login,hotspot,wireless,dhcp,ipsec,dot1x";
+
+    fn parse(&self, text: &str) -> Result<Vec<String>, Fault> {
+        let mut services = Vec::new();
+        for word in text.split(',').filter(|word| !word.is_empty()) {
+            if !Self::WORDS.contains(&word) {
+                return Err(Fault::Syntax);
+            }
+            services.push(word.to_owned());
+        }
+        services.dedup();
+        Ok(services)
+    }
+
+    fn print(&self, value: &Vec<String>) -> String {
+        value.join(",")
+    }
+
+    fn warning(&self, value: &Vec<String>) -> Option<&'static str> {
+        (!value.is_empty() && !value.iter().any(|service| service == "ppp"))
+            .then_some("only ppp means something: it is not asked")
+    }
+}
+
+/// `require-message-auth`.
+pub(super) struct MessageAuth;
+
+impl Notation for MessageAuth {
+    type Value = bool;
+    const VALUES: &'static str = "yes-for-request-resp | no";
+
+    fn parse(&self, text: &str) -> Result<bool, Fault> {
+        match text {
+            "yes-for-request-resp" => Ok(true),
+            "no" => Ok(false),
+            _ => Err(Fault::Syntax),
+        }
+    }
+
+    fn print(&self, value: &bool) -> String {
+        if *value { "yes-for-request-resp" } else { "no" }.to_owned()
     }
 }
 

@@ -192,7 +192,7 @@ const fn strength_bit(strength: Strength) -> u32 {
 }
 
 /// RFC 3078 §2: the option's type, shared with Microsoft's compression.
-const MPPE: u8 = 18;
+pub(super) const MPPE: u8 = 18;
 /// RFC 3078 §2.1: the H bit.
 const STATELESS: u32 = 0x0100_0000;
 /// Stateless, 128, 56 and 40 bit.

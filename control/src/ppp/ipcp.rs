@@ -168,7 +168,7 @@ fn address(option: &ConfigOption) -> Option<Ipv4Addr> {
 }
 
 /// RFC 1332 §3.3.
-const IP_ADDRESS: u8 = 3;
+pub(super) const IP_ADDRESS: u8 = 3;
 /// RFC 1877 §1.1-1.4: primary DNS, primary WINS, secondary DNS, secondary WINS.
 const SERVERS: [u8; 4] = [129, 130, 131, 132];
 

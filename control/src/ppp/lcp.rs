@@ -23,16 +23,16 @@ pub(super) mod code {
 }
 
 /// The types of LCP's options (RFC 1661 §6, RFC 1662 §7.1, RFC 1990 §5.1).
-mod option {
-    pub(super) const MRU: u8 = 1;
-    pub(super) const ACCM: u8 = 2;
-    pub(super) const AUTHENTICATION: u8 = 3;
-    pub(super) const MAGIC_NUMBER: u8 = 5;
-    pub(super) const PFC: u8 = 7;
-    pub(super) const ACFC: u8 = 8;
-    pub(super) const MRRU: u8 = 17;
-    pub(super) const SHORT_SEQUENCE_NUMBERS: u8 = 18;
-    pub(super) const ENDPOINT_DISCRIMINATOR: u8 = 19;
+pub(super) mod option {
+    pub(crate) const MRU: u8 = 1;
+    pub(crate) const ACCM: u8 = 2;
+    pub(crate) const AUTHENTICATION: u8 = 3;
+    pub(crate) const MAGIC_NUMBER: u8 = 5;
+    pub(crate) const PFC: u8 = 7;
+    pub(crate) const ACFC: u8 = 8;
+    pub(crate) const MRRU: u8 = 17;
+    pub(crate) const SHORT_SEQUENCE_NUMBERS: u8 = 18;
+    pub(crate) const ENDPOINT_DISCRIMINATOR: u8 = 19;
 }
 
 /// Which end proves who it is, by what.
@@ -386,7 +386,7 @@ fn method_bytes(method: AuthMethod) -> Vec<u8> {
     }
 }
 
-fn method_of(data: &[u8]) -> Option<AuthMethod> {
+pub(super) fn method_of(data: &[u8]) -> Option<AuthMethod> {
     match data {
         [0xc0, 0x23] => Some(AuthMethod::Pap),
         [0xc2, 0x23, 0x05] => Some(AuthMethod::Chap),

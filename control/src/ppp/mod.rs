@@ -16,6 +16,7 @@ use crate::cause::Cause;
 mod auth;
 mod ccp;
 mod chap;
+mod describe;
 mod fsm;
 mod ipcp;
 mod ipv6cp;
@@ -27,6 +28,7 @@ mod negotiation;
 mod packet;
 mod verify;
 
+pub use describe::describe;
 pub use link::Link;
 
 /// PPP protocol numbers.

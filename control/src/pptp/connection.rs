@@ -51,11 +51,22 @@ pub const MAX_CALLS: usize = 64;
 /// half of it.
 pub const WINDOW: u16 = 256;
 
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the peer.
+    Received,
+    /// To the peer.
+    Sent,
+}
+
 /// What a [`Connection`] asks of its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Send these bytes.
     Send(Vec<u8>),
+    /// This message was received or sent; only after [`Connection::trace`].
+    Traced(Direction, &'static str),
     /// Close the TCP connection when everything is sent. Comes once; nothing follows.
     Close(Cause),
     /// The start exchange is done: calls can be made.
@@ -115,6 +126,7 @@ pub struct Connection {
     cause: Option<Cause>,
     commands: VecDeque<Command>,
     misbehaviours: Misbehaviours,
+    is_traced: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +157,11 @@ impl Connection {
     #[must_use]
     pub fn client(now: Instant, host_name: &str) -> Self {
         Self::new(Role::Client, now, host_name)
+    }
+
+    /// Gives [`Command::Traced`] for each message from here on.
+    pub const fn trace(&mut self) {
+        self.is_traced = true;
     }
 
     /// Client: sends the start request.
@@ -250,6 +267,7 @@ impl Connection {
             cause: None,
             commands: VecDeque::new(),
             misbehaviours: Misbehaviours::default(),
+            is_traced: false,
         }
     }
 
@@ -263,6 +281,7 @@ impl Connection {
                 return;
             }
         };
+        self.note(Direction::Received, &repr);
         let (event, input) = self.classify(repr);
         self.apply(now, event, &input);
     }
@@ -430,8 +449,16 @@ impl Connection {
     }
 
     fn send(&mut self, message: impl Into<Repr>) {
-        let bytes = message.into().to_bytes();
-        self.commands.push_back(Command::Send(bytes));
+        let message = message.into();
+        self.note(Direction::Sent, &message);
+        self.commands.push_back(Command::Send(message.to_bytes()));
+    }
+
+    fn note(&mut self, direction: Direction, message: &Repr) {
+        if self.is_traced {
+            let traced = Command::Traced(direction, message.name());
+            self.commands.push_back(traced);
+        }
     }
 
     fn count_malformed(&mut self, error: wire::Error) {

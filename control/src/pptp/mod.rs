@@ -12,7 +12,7 @@ pub(crate) mod requests;
 pub mod wire;
 
 pub use call_ids::CallIds;
-pub use connection::{Command, Connection};
+pub use connection::{Command, Connection, Direction};
 pub use misbehaviour::{Misbehaviour, Misbehaviours};
 
 /// RFC 2637 §2: the port that a server listens on.

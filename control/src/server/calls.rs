@@ -7,13 +7,16 @@ use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::Tunnel;
 
 use super::half_open::MAX_STRANGER_CALLS;
-use super::{Command, Conn, ConnId, Datapath, Entry, Server, Timer};
+use super::hooks::Hooks;
+use super::terms::terms;
+use super::{ClientId, Command, Conn, ConnId, Datapath, Entry, Server, Timer};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::ppp;
 use crate::pptp::wire::{GeneralError, OutgoingCallResult};
-use crate::pptp::{self, Connection};
-use crate::session::{self, Session, Side, line};
+use crate::pptp::{self, Connection, Direction};
+use crate::session::line::{self, Field, Line, Message};
+use crate::session::{self, Session, Side};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn next_conn(&mut self) -> ConnId {
@@ -25,10 +28,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn insert_conn(
         &mut self,
         id: ConnId,
-        pptp: Connection,
+        mut pptp: Connection,
         (ours, peer): (Ipv4Addr, Ipv4Addr),
-        client: Option<usize>,
+        client: Option<ClientId>,
     ) {
+        if self.is_traced {
+            pptp.trace();
+        }
         let conn = Conn {
             pptp,
             ours,
@@ -55,9 +61,20 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 pptp::Command::Send(bytes) => {
                     self.commands.push_back(Command::Send { conn: id, bytes });
                 }
+                pptp::Command::Traced(direction, name) => {
+                    let (peer, name) = (conn.peer, with_dashes(name));
+                    let text = match direction {
+                        Direction::Received => format!("rcvd {name} from {peer}"),
+                        Direction::Sent => format!("sent {name} to {peer}"),
+                    };
+                    let line = Line::new(Message::ControlMessage, text);
+                    self.log(line.with(Field::Caller, peer));
+                }
                 pptp::Command::Started { host_name, vendor } => {
-                    let text = format!("{} is {host_name} ({vendor})", conn.peer);
-                    self.log(line::control_debug(line::printable(&text)));
+                    let peer = conn.peer;
+                    let text = format!("{peer} is {host_name} ({vendor})");
+                    let line = Line::new(Message::PeerNamed, line::printable(&text));
+                    self.log(line.with(Field::Caller, peer));
                     self.call_if_client(now, id);
                 }
                 pptp::Command::CallRequested { peer_call_id, .. } => {
@@ -103,7 +120,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let server = &self.config.server;
         let link = ppp::Config {
             role: ppp::Role::Server {
-                name: self.config.identity.clone(),
+                name: self.config.identity.name.clone(),
                 methods: server.authentication.clone(),
             },
             max_mru: server.max_mru,
@@ -159,7 +176,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         match self.draw_ids(now) {
             Ok((call_id, session)) => {
                 self.calls.insert(call_id, session);
-                self.clients[client].session = Some(session);
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.session = Some(session);
+                }
                 if let Some(conn) = self.conns.get_mut(&id) {
                     conn.pptp.request_call(now, call_id);
                 }
@@ -183,7 +202,11 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let (Some(client), Some(&session)) = (client, self.calls.get(&call_id)) else {
             return;
         };
-        let config = &self.config.clients[client];
+        let Some(client) = self.clients.get_mut(&client) else {
+            return;
+        };
+        let config = &client.config;
+        let resolved = self.config.resolve_client(config);
         let link = ppp::Config {
             role: ppp::Role::Client {
                 user: config.user.clone(),
@@ -192,14 +215,19 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             },
             max_mru: config.max_mru,
             mrru: config.mrru,
-            ipv6: self.config.client_ipv6(config),
-            encryption: self.config.client_encryption(config),
+            ipv6: resolved.ipv6,
+            encryption: resolved.encryption,
             keepalive: config.keepalive_timeout,
             rechallenge: None,
         };
         let side = Side::Client(config.name.clone());
         let call = (call_id, peer, side, config.max_mtu);
+        client.granted = Some(resolved.clone());
         self.open_session(now, id, session, call, link);
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.session.set_terms(terms(&resolved));
+            entry.hooks = Hooks::new(&resolved.on_up, &resolved.on_down);
+        }
     }
 
     pub(super) fn open_session(
@@ -232,6 +260,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             max_mtu,
             uplink_mtu: hello.uplink_mtu,
             link,
+            is_traced: self.is_traced,
         };
         let entry = Entry {
             session: Session::open(now, config, Box::new(self.entropy.clone())),
@@ -240,6 +269,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             arrival: self.arrivals,
             number: self.next_number,
             leases: Vec::new(),
+            hooks: Hooks::default(),
+            granted: None,
+            is_stale: false,
         };
         self.arrivals += 1;
         self.next_number = next_number(self.next_number);
@@ -280,10 +312,12 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         self.timers.set(Timer::Conn(id), None);
         self.misbehaviours.add(conn.pptp.misbehaviours());
         for (name, count) in conn.pptp.misbehaviours().iter() {
-            self.log(line::control_debug(format!(
-                "{} misbehaved: {name} {count}",
-                conn.peer
-            )));
+            let text = format!("{} misbehaved: {name} {count}", conn.peer);
+            let line = Line::new(Message::PeerMisbehaved, text);
+            self.log(
+                line.with(Field::Caller, conn.peer)
+                    .with(Field::Count, count),
+            );
         }
         if conn.is_stranger {
             self.half_open.leave(conn.peer);
@@ -293,9 +327,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         self.commands.push_back(Command::Close { conn: id });
         if let Some(client) = conn.client {
-            let had_session = self.clients[client]
-                .session
-                .is_some_and(|session| self.sessions.contains_key(&session));
+            let session = self.clients.get(&client).and_then(|client| client.session);
+            let had_session = session.is_some_and(|session| self.sessions.contains_key(&session));
             let told = conn.told || had_session;
             self.on_dial_ended(now, client, (!told).then_some(cause));
         }
@@ -305,4 +338,16 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
 /// The number after `number`: the lowest 20 bits count.
 const fn next_number(number: u32) -> u32 {
     (number & !0xf_ffff) | (number.wrapping_add(1) & 0xf_ffff)
+}
+
+/// The name of a message as RFC 2637 writes it: `Echo-Request` of `EchoRequest`.
+fn with_dashes(name: &str) -> String {
+    let mut dashed = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !dashed.is_empty() {
+            dashed.push('-');
+        }
+        dashed.push(c);
+    }
+    dashed
 }

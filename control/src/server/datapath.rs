@@ -8,7 +8,8 @@ use greyhound_datapath::ipc::{self, Request};
 use super::{Command, Datapath, Hello, Server, Timer};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
-use crate::session::{Session, line};
+use crate::session::Session;
+use crate::session::line::{Line, Message};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     pub(super) fn on_hello(&mut self, now: Instant, version: u16, hello: Hello) {
@@ -16,10 +17,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             self.datapath = Datapath::Telling(hello);
             return;
         }
-        self.log(line::failure(format!(
-            "the datapath speaks version {version}, this program version {}",
-            ipc::VERSION
-        )));
+        let ours = ipc::VERSION;
+        let text = format!("the datapath speaks version {version}, this program version {ours}");
+        self.log(Line::new(Message::DatapathMismatch, text));
         self.lose_datapath(now);
         self.commands.push_back(Command::CloseDatapath);
     }
@@ -34,7 +34,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         if last && let Datapath::Telling(hello) = &self.datapath {
             self.datapath = Datapath::Ready(hello.clone());
-            let clients = (0..self.clients.len()).map(Timer::Client);
+            let clients = self.clients.keys().copied().map(Timer::Client);
             self.touched.extend(clients);
         }
     }

@@ -8,6 +8,10 @@ use greyhound_datapath::ids::{MAX_SESSIONS, SessionId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u32);
 
+/// A configured client at work. A client that is changed is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ClientId(pub(super) u32);
+
 /// Which session numbers are in use. Free ones are given out in turn, so that one that was given
 /// back stays unused for long.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::aaa::pool::{self, Owner, Pools};
-use crate::model::{AddressSource, Config, Resolved, Secret};
+use crate::model::{AddressSource, Resolved, Running, Secret};
 use crate::ppp::{MppeKeys, Network, Proof, Refusal};
 
 /// A user that proved to be one.
@@ -28,7 +28,7 @@ pub(super) struct Known {
 /// # Errors
 /// Why the user is not let in.
 pub(super) fn check(
-    config: &Config,
+    config: &Running,
     user: &str,
     caller: Ipv4Addr,
     proof: &Proof,
@@ -120,7 +120,7 @@ mod tests {
     const CALLER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
     fn check_pap(user: &str, password: &str) -> Result<String, Refusal> {
-        let (config, _) = Config::parse(
+        let (config, _) = crate::model::Config::parse(
             "/ppp secret
              add name=ann password=secret
              add name=\"DOMAIN\\\\bob\" password=secret
@@ -132,7 +132,7 @@ mod tests {
         let proof = Proof::Pap {
             password: Zeroizing::new(password.into()),
         };
-        check(&config, user, CALLER, &proof).map(|known| known.name)
+        check(&config.into(), user, CALLER, &proof).map(|known| known.name)
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! What sessions want: users checked, addresses found, ends carried out.
 
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use greyhound_datapath::ids::SessionId;
 
-use super::{Command, Datapath, Server, Timer, login};
+use super::hooks::Hooks;
+use super::terms::terms;
+use super::{Command, Datapath, Entry, Granted, Server, Timer, login};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::model::AddressSource;
 use crate::ppp;
-use crate::session::{self, Stage, line};
+use crate::session::line::{self, Field, Line, Message};
+use crate::session::{self, Stage};
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// Does what one session says, until it says nothing more.
@@ -19,6 +23,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 let deadline = entry.session.poll_timeout();
                 self.timers.set(Timer::Session(id), deadline);
                 self.note_stage(id);
+                self.note_up(id);
                 return;
             };
             match command {
@@ -27,12 +32,18 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                         self.commands.push_back(Command::Datapath(request));
                     }
                 }
-                session::Command::Log(line) => self.log(line),
+                session::Command::Log(line) => {
+                    let number = format!("0x{:08x}", entry.number);
+                    self.log(line.with(Field::Session, number));
+                }
                 session::Command::Authenticate { user, proof } => {
                     self.authenticate(now, id, &user, &proof);
                 }
                 session::Command::Ended(cause) => self.on_session_ended(now, id, cause),
-                session::Command::Gone => self.forget_session(id),
+                session::Command::Gone => {
+                    self.note_down(now, id);
+                    self.forget_session(id);
+                }
             }
         }
     }
@@ -65,14 +76,29 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             }
         };
         self.replace_sessions(now, &known);
+        if self.config.server.one_session_per_host {
+            self.replace_host(now, id, caller);
+        }
         let (user_name, mut leases) = (&known.name, Vec::new());
         let network = login::addresses(&mut self.pools, &known.resolved, user_name, &mut leases);
         if let Err(reason) = &network {
-            self.log(line::failure(line::printable(reason)));
+            let line = Line::new(Message::NoAddress, line::printable(reason));
+            self.log(line.with(Field::User, user).with(Field::Caller, caller));
         }
-        let name = self.users.enter(id, user_name);
+        let bindings = self.config.bindings.iter();
+        let bindings = bindings.filter(|one| !one.disabled && one.user == *user_name);
+        let name = self
+            .users
+            .enter(id, user_name, bindings.map(|one| &*one.name));
         if let Some(entry) = self.sessions.get_mut(&id) {
             entry.leases = leases;
+            entry.is_stale = false;
+            entry.granted = Some(Granted {
+                user: known.name.clone(),
+                resolved: known.resolved.clone(),
+            });
+            entry.session.set_terms(terms(&known.resolved));
+            entry.hooks = Hooks::new(&known.resolved.on_up, &known.resolved.on_down);
         }
         let accept = ppp::Accept {
             message: known.message,
@@ -129,14 +155,35 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
     }
 
+    /// Ends the other sessions of clients at the same address.
+    fn replace_host(&mut self, now: Instant, id: SessionId, caller: Ipv4Addr) {
+        let is_same = |(other, entry): &(&SessionId, &Entry)| {
+            **other != id
+                && entry.client.is_none()
+                && entry.is_in()
+                && entry.session.tunnel().peer == caller
+        };
+        let same = self.sessions.iter().filter(is_same);
+        let same: Vec<_> = same.map(|(&other, _)| other).collect();
+        for other in same {
+            if let Some(entry) = self.sessions.get_mut(&other) {
+                entry.session.close(now, Cause::AdministratorRequest);
+                entry.session.abort(now, Cause::AdministratorRequest);
+                self.pump_session(now, other);
+            }
+        }
+    }
+
     pub(super) fn on_session_ended(&mut self, now: Instant, id: SessionId, cause: Cause) {
         self.give_back(id);
         let Some(entry) = self.sessions.get(&id) else {
             return;
         };
         let (conn_id, call_id) = (entry.conn, entry.session.tunnel().call_id);
-        if let Some(client) = entry.client {
-            self.clients[client].last_end = Some(cause);
+        if let Some(client) = entry.client
+            && let Some(client) = self.clients.get_mut(&client)
+        {
+            client.last_end = Some(cause);
         }
         if let Some(conn) = self.conns.get_mut(&conn_id) {
             conn.sessions -= 1;
@@ -164,8 +211,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         self.sessions.remove(&id);
         self.session_ids.release(id);
         self.timers.set(Timer::Session(id), None);
-        for client in &mut self.clients {
-            client.session.take_if(|session| *session == id);
+        for (&client, state) in &mut self.clients {
+            if state.session.take_if(|session| *session == id).is_some() && state.is_retired {
+                self.touched.push_back(Timer::Client(client));
+            }
         }
     }
 
@@ -178,8 +227,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Stage::Authenticated | Stage::Connected => {}
             Stage::Establishing | Stage::Removing | Stage::Gone => return,
         }
-        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage()) {
-            self.clients[client].dialer.handle_up();
+        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage())
+            && let Some(client) = self.clients.get_mut(&client)
+        {
+            client.dialer.handle_up();
         }
         if let Some(conn) = self.conns.get_mut(&entry.conn)
             && std::mem::take(&mut conn.is_stranger)

@@ -20,30 +20,37 @@ pub(super) fn take<E>(server: &Server<E>, now: Instant) -> Snapshot {
     Snapshot {
         server_sessions: entries
             .into_iter()
-            .filter_map(|entry| server_session(entry, now))
+            .filter_map(|entry| server_session(server, entry, now))
             .collect(),
         clients: server
             .clients
-            .iter()
-            .zip(&server.config.clients)
-            .map(|(client, config)| ClientState {
-                name: config.name.clone(),
+            .values()
+            .filter(|client| !client.is_retired)
+            .map(|client| ClientState {
+                name: client.config.name.clone(),
                 status: status(server, client),
                 last_end: client.last_end,
                 connected: connected(server, client, now),
+                is_stale: is_stale(server, client),
             })
             .collect(),
+        used: server.pools.used().cloned().collect(),
+        pools: server.pools.occupancy().collect(),
         datapath: datapath(server),
     }
 }
 
-fn server_session(entry: &Entry, now: Instant) -> Option<ServerSession> {
+fn server_session<E>(server: &Server<E>, entry: &Entry, now: Instant) -> Option<ServerSession> {
     let session = &entry.session;
     let up = session.up()?;
     (session.stage() == Stage::Connected).then(|| ServerSession {
         name: session.name().to_owned(),
         kernel_name: session.kernel_name().to_owned(),
         user: session.user().to_owned(),
+        local_address: up.network.ours,
+        is_stale: entry.is_stale,
+        profile: entry.profile(&server.config),
+        limit_bytes: entry.limit_bytes(),
         mtu: up.mtu,
         mru: up.mru,
         path_mtu: up.path_mtu,
@@ -55,6 +62,13 @@ fn server_session(entry: &Entry, now: Instant) -> Option<ServerSession> {
         session_id: entry.number,
         counters: *session.counters(),
     })
+}
+
+/// Whether the client's profile gives something else by now.
+fn is_stale<E>(server: &Server<E>, client: &Client) -> bool {
+    let now = server.config.resolve_client(&client.config);
+    let then = client.granted.as_ref();
+    client.session.is_some() && then.is_some_and(|then| *then != now)
 }
 
 fn status<E>(server: &Server<E>, client: &Client) -> &'static str {

@@ -8,10 +8,13 @@ use proptest::prelude::*;
 use super::half_open::MAX_TURNED_AWAY;
 use super::*;
 use crate::entropy::CountingEntropy;
+use crate::hooks::When;
 use crate::pptp::connection::FULL_TIMEOUT;
 use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
 use crate::session;
+
+mod reconfigure;
 
 const SERVER: &str = "
     /interface pptp-server server
@@ -71,6 +74,193 @@ fn a_session_comes_up_and_ends_with_the_log_lines_in_their_order() {
 }
 
 #[test]
+fn the_lines_of_a_session_say_what_they_are_about() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.advance(Duration::from_secs(7));
+    world.server.datapath.counters = SessionCounters {
+        rx_bytes: 100,
+        tx_bytes: 200,
+        rx_packets: 3,
+        tx_packets: 4,
+        ..SessionCounters::default()
+    };
+    world.client.stop(world.now);
+    world.run_until(|world| world.server.sessions() == 0 && world.client.is_stopped());
+    let fields = |message| {
+        let mut lines = world.server.lines.iter();
+        let found = lines.find(|line| line.message == Some(message));
+        let mut fields = found.expect("it was said").fields.clone();
+        fields.sort();
+        fields
+    };
+    let own = |fields: &[(Field, &str)]| -> Vec<(Field, String)> {
+        let own = fields.iter();
+        own.map(|&(field, value)| (field, value.to_owned()))
+            .collect()
+    };
+    assert_eq!(
+        fields(Message::TcpEstablished),
+        own(&[(Field::Caller, "192.0.2.1")])
+    );
+    assert_eq!(
+        fields(Message::LoggedIn),
+        own(&[
+            (Field::User, "ann"),
+            (Field::Session, "0x81a00000"),
+            (Field::Interface, "<pptp-ann>"),
+            (Field::Caller, "192.0.2.1"),
+            (Field::Address, "10.0.0.5"),
+        ])
+    );
+    assert_eq!(
+        fields(Message::LoggedOut),
+        own(&[
+            (Field::User, "ann"),
+            (Field::Session, "0x81a00000"),
+            (Field::Interface, "<pptp-ann>"),
+            (Field::KernelName, "tun0"),
+            (Field::Caller, "192.0.2.1"),
+            (Field::Address, "10.0.0.5"),
+            (Field::Cause, "hungup"),
+            (Field::Duration, "7"),
+            (Field::RxBytes, "100"),
+            (Field::TxBytes, "200"),
+            (Field::RxPackets, "3"),
+            (Field::TxPackets, "4"),
+        ])
+    );
+    let order = [
+        Message::TcpEstablished,
+        Message::LoggedIn,
+        Message::Authenticated,
+        Message::Encoding,
+        Message::Connected,
+        Message::Terminating,
+        Message::LoggedOut,
+        Message::Disconnected,
+    ];
+    let said = world.server.lines.iter().filter_map(|line| line.message);
+    let said: Vec<_> = said.filter(|message| order.contains(message)).collect();
+    assert_eq!(said, order);
+}
+
+#[test]
+fn control_messages_and_packets_are_told_if_they_are_wanted() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.server.engine.trace();
+    world.run_until(|world| world.is_connected(0));
+    let said = |message| -> Vec<_> {
+        let lines = world.server.lines.iter();
+        let lines = lines.filter(|line| line.message == Some(message));
+        lines.map(|line| &*line.text).collect()
+    };
+    assert_eq!(
+        said(Message::ControlMessage),
+        [
+            "rcvd Start-Control-Connection-Request from 192.0.2.1",
+            "sent Start-Control-Connection-Reply to 192.0.2.1",
+            "rcvd Outgoing-Call-Request from 192.0.2.1",
+            "sent Outgoing-Call-Reply to 192.0.2.1",
+        ]
+    );
+    let packets = said(Message::PppPacket);
+    let request = packets
+        .iter()
+        .position(|text| text.contains("rcvd LCP ConfReq id="));
+    assert!(
+        packets[request.unwrap() + 1].starts_with("   <"),
+        "{packets:#?}"
+    );
+    let response = packets
+        .iter()
+        .find(|text| text.contains("rcvd CHAP Response"));
+    assert!(response.unwrap().ends_with(" \"ann\""), "{packets:#?}");
+    assert!(packets.contains(&"   <addr 10.0.0.5>"), "{packets:#?}");
+    let client = world.client.lines.iter();
+    let mut messages = client.filter_map(|line| line.message);
+    assert!(!messages.any(|one| one == Message::PppPacket || one == Message::ControlMessage));
+}
+
+#[test]
+fn hooks_run_when_a_session_has_come_up_and_when_it_has_ended() {
+    let hooks = r#"on-up="/etc/up 'a b' \$c" on-down=/etc/down"#;
+    let server = format!("{SERVER}\n/ppp profile set default {hooks}\n");
+    let clients = [("out1", "ann", "secret")];
+    let mut world = World::new(&server, &clients);
+    let profile = format!("/ppp profile set default-encryption {hooks}\n");
+    let client = format!("{}{profile}", client_config(&clients));
+    world.client = Host::new(&client, "192.0.2.1");
+    world.client.greet(world.now);
+    world.run_until(|world| world.is_connected(0));
+    let told = |hook: &Hook, name: &str| -> Option<String> {
+        let mut variables = hook.environment.iter();
+        let found = variables.find(|(variable, _)| variable == name)?;
+        Some(found.1.clone())
+    };
+    for (host, interface, ours, peer) in [
+        (&world.server, "<pptp-ann>", "10.0.0.1", "10.0.0.5"),
+        (&world.client, "out1", "10.0.0.5", "10.0.0.1"),
+    ] {
+        let [up] = &host.hooks[..] else {
+            panic!("{:?}", host.hooks);
+        };
+        assert_eq!((up.when, &*up.interface), (When::Up, interface));
+        assert_eq!(up.program.to_str(), Some("/etc/up"));
+        assert_eq!(up.arguments, ["a b", "$c"]);
+        for (name, value) in [
+            ("PPTP_HOOK", Some("on-up")),
+            ("PPTP_USER", Some("ann")),
+            ("PPTP_INTERFACE", Some(interface)),
+            ("PPTP_KERNEL_NAME", Some("tun0")),
+            ("PPTP_LOCAL_ADDRESS", Some(ours)),
+            ("PPTP_REMOTE_ADDRESS", Some(peer)),
+            ("PPTP_CALLER_ID", Some("192.0.2.1")),
+            ("PPTP_CALLED_ID", Some("192.0.2.2")),
+            ("PPTP_CAUSE", None),
+        ] {
+            assert_eq!(told(up, name).as_deref(), value, "{name}");
+        }
+    }
+    world.advance(Duration::from_secs(7));
+    world.client.stop(world.now);
+    world.run_until(|world| world.server.sessions() == 0 && world.client.is_stopped());
+    for host in [&world.server, &world.client] {
+        let [_, down] = &host.hooks[..] else {
+            panic!("{:?}", host.hooks);
+        };
+        assert_eq!(down.when, When::Down);
+        assert_eq!(down.program.to_str(), Some("/etc/down"));
+        assert_eq!(told(down, "PPTP_DURATION").as_deref(), Some("7"));
+        assert!(told(down, "PPTP_CAUSE").is_some());
+    }
+}
+
+#[test]
+fn a_lost_datapath_ends_sessions_with_their_hooks_once() {
+    let server = format!("{SERVER}\n/ppp profile set default on-up=/up on-down=/down\n");
+    let mut world = World::new(&server, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    world.server.lose_datapath(world.now);
+    let ran: Vec<_> = world.server.hooks.iter().map(|hook| hook.when).collect();
+    assert_eq!(ran, [When::Up, When::Down]);
+}
+
+#[test]
+fn what_cannot_be_a_hook_is_a_warning_and_a_session_that_never_came_up_has_none() {
+    let server = format!("{SERVER}\n/ppp profile set pooled on-up=\":log info up\"\n");
+    let server = format!("{server}/ppp profile set default on-up=\":log info up\"\n");
+    let clients = [("out1", "ann", "wrong"), ("out2", "bob", "secret")];
+    let mut world = World::new(&server, &clients);
+    world.run_until(|world| world.is_connected(1));
+    assert!(world.server.hooks.is_empty());
+    let log = world.server.take_log();
+    let warnings = log.iter().filter(|line| line.starts_with("script,"));
+    let warning = "script,warning <pptp-bob>: on-up: :log is not an absolute path";
+    assert_eq!(warnings.collect::<Vec<_>>(), [warning]);
+}
+
+#[test]
 fn a_client_logs_its_steps_and_its_end() {
     let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
     world.run_until(|world| world.is_connected(0));
@@ -100,11 +290,11 @@ fn a_client_logs_its_steps_and_its_end() {
 fn a_dial_that_fails_says_why_once() {
     let mut world = World::new(SERVER, &[("out1", "ann", "wrong")]);
     world.run_until(|world| {
-        world.client.engine.clients[0]
+        world.client.engine.clients[&ClientId(0)]
             .dialer
             .poll_timeout()
             .is_some()
-            && world.client.engine.clients[0].conn.is_none()
+            && world.client.engine.clients[&ClientId(0)].conn.is_none()
     });
     let log = world.client.take_log();
     assert_eq!(
@@ -115,7 +305,7 @@ fn a_dial_that_fails_says_why_once() {
             "pptp,ppp,info out1: disconnected",
         ]
     );
-    let last_end = world.client.engine.clients[0].last_end;
+    let last_end = world.client.engine.clients[&ClientId(0)].last_end;
     assert_eq!(last_end, Some(Cause::FailedToAuthenticateOurselves));
 }
 
@@ -810,6 +1000,8 @@ struct Host {
     address: Ipv4Addr,
     datapath: Datapath,
     log: Vec<String>,
+    lines: Vec<Line>,
+    hooks: Vec<Hook>,
     /// Bytes for the other host.
     tcp: VecDeque<(ConnId, Vec<u8>)>,
     connects: VecDeque<ConnId>,
@@ -838,6 +1030,8 @@ impl Host {
                 answers_removals: true,
             },
             log: Vec::new(),
+            lines: Vec::new(),
+            hooks: Vec::new(),
             tcp: VecDeque::new(),
             connects: VecDeque::new(),
             closes: VecDeque::new(),
@@ -876,8 +1070,10 @@ impl Host {
     }
 
     /// Keeps a configured client from dialling.
-    fn hold(&mut self, client: usize) {
-        self.engine.clients[client].dialer.switch_off();
+    fn hold(&mut self, client: u32) {
+        let client = ClientId(client);
+        let state = self.engine.clients.get_mut(&client).unwrap();
+        state.dialer.switch_off();
     }
 
     fn stop(&mut self, now: Instant) {
@@ -915,7 +1111,11 @@ impl Host {
                     }
                 }
                 Command::CloseDatapath => panic!("the versions are the same"),
-                Command::Log(line) => self.log.push(format!("{} {}", line.topics, line.text)),
+                Command::RunHook(hook) => self.hooks.push(hook),
+                Command::Log(line) => {
+                    self.log.push(format!("{} {}", line.topics, line.text));
+                    self.lines.push(line);
+                }
             }
         }
         self.stopped = self.engine.is_stopped(now);
@@ -1049,8 +1249,10 @@ impl World {
     }
 
     /// Lets a client dial that was held.
-    fn release(&mut self, client: usize) {
-        self.client.engine.clients[client].dialer = Dialer::new(self.now, false);
+    fn release(&mut self, client: u32) {
+        let client = ClientId(client);
+        let state = self.client.engine.clients.get_mut(&client).unwrap();
+        state.dialer = Dialer::new(self.now, false);
         self.client.engine.touched.push_back(Timer::Client(client));
         self.client.engine.settle(self.now);
     }

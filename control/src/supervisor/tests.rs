@@ -171,6 +171,7 @@ fn a_program_that_is_not_there_ends_it_all() {
         name: "missing",
         path: "/nonexistent/program".into(),
         arguments: Vec::new(),
+        stdin: None,
     };
     let programs = vec![shell(&dir, "echo $$ > pid; exec sleep 60"), missing];
 
@@ -319,6 +320,7 @@ fn shell(dir: &TestDir, script: &str) -> Program {
         name: "shell",
         path: "/bin/sh".into(),
         arguments: vec!["-c".into(), script.into()],
+        stdin: None,
     }
 }
 

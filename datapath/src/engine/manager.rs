@@ -17,6 +17,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::handoff::Inboxes;
+use super::membership::Memberships;
 use super::netlink::{Netlink, Uplink};
 use super::probe::Io;
 use super::reaper::Reaper;
@@ -24,16 +25,18 @@ use super::registry::{Registry, Totals};
 use super::tun::Offload;
 use super::uring::hint;
 use super::worker::{Command, ControlFrame, Outbox, POOL_BUFFERS, Parts, Report, Worker};
-use super::{privileges, raw, tun};
+use super::{membership, privileges, raw, tun};
 use crate::ids::{MAX_SESSIONS, SessionId, WorkerId};
+use crate::ipc::membership::MAX_ROUTES;
 use crate::ipc::seqpacket::{Channel, Error as ChannelError, Listener};
-use crate::ipc::{self, Event, Request, Tunnel, WorkerTotals};
+use crate::ipc::{self, Event, Request, Tunnel, Warning, WorkerTotals};
 use crate::session::{InnerAddress, Notice};
 
 const LISTENER: Token = Token(0);
 const CONTROL: Token = Token(1);
 const WORKERS: Token = Token(2);
 const SIGNAL: Token = Token(3);
+const FIREWALL: Token = Token(4);
 
 /// PPP frames on their way to the control process; beyond it peers' frames are dropped.
 const FRAMES_QUEUED: usize = 4096;
@@ -65,6 +68,7 @@ pub struct Manager {
     inboxes: Arc<Inboxes>,
     /// The kernel's index of each session's interface.
     interfaces: HashMap<SessionId, u32>,
+    memberships: Memberships,
 }
 
 /// A worker's thread, and how to tell it something.
@@ -154,6 +158,10 @@ impl Manager {
         registry.register(&mut SourceFd(&listener_fd), LISTENER, Interest::READABLE)?;
         let signal_fd = setup.signal.as_raw_fd();
         registry.register(&mut SourceFd(&signal_fd), SIGNAL, Interest::READABLE)?;
+        let memberships = Memberships::start();
+        if let Some(fd) = memberships.watched() {
+            registry.register(&mut SourceFd(&fd), FIREWALL, Interest::READABLE)?;
+        }
         let manager = Self {
             poll,
             listener: setup.listener,
@@ -171,6 +179,7 @@ impl Manager {
             reaper,
             inboxes,
             interfaces: HashMap::new(),
+            memberships,
         };
         Ok((manager, setup.signal))
     }
@@ -196,6 +205,9 @@ impl Manager {
             if events.iter().any(|event| event.token() == LISTENER) {
                 self.accept();
             }
+            if events.iter().any(|event| event.token() == FIREWALL) {
+                self.memberships.repair();
+            }
             if let Err(broken) = self.take_reports() {
                 break Err(broken);
             }
@@ -218,6 +230,7 @@ impl Manager {
                 tracing::error!("a worker panicked");
             }
         }
+        self.memberships.leave_all();
         for report in self.reports.try_iter() {
             if let Report::Released(tun) = report {
                 self.reaper.bury(tun);
@@ -304,7 +317,12 @@ impl Manager {
             }
             Request::ResetMppe { session } => self.tell_owner(session, Command::ResetMppe(session)),
             Request::Attach { session, interface } => match self.attach(session, &interface) {
-                Ok(event) => self.say(event),
+                Ok((event, warnings)) => {
+                    self.say(event);
+                    for warning in warnings {
+                        self.say(Event::Warning { session, warning });
+                    }
+                }
                 Err(reason) => self.say(Event::Failed { session, reason }),
             },
             Request::SetIpv6 { session, address } => self.set_ipv6(session, address),
@@ -385,10 +403,30 @@ impl Manager {
         Ok(())
     }
 
-    fn attach(&mut self, id: SessionId, interface: &ipc::Interface) -> Result<Event, String> {
+    fn attach(
+        &mut self,
+        id: SessionId,
+        interface: &ipc::Interface,
+    ) -> Result<(Event, Vec<Warning>), String> {
         let owner = self.registry.owner(id);
         let owner = owner.ok_or_else(|| format!("no session {}", id.0))?;
-        let tun = tun::create(interface, self.offload).map_err(|error| format!("{error:#}"))?;
+        let membership = &interface.membership;
+        let (mut warnings, mut joined) = (Vec::new(), None);
+        let created = tun::create_prepared(interface, self.offload, |ifindex, name| {
+            warnings = self.memberships.join(ifindex, name, membership);
+            joined = Some(ifindex);
+        });
+        let tun = match created {
+            Ok(tun) => tun,
+            Err(error) => {
+                self.memberships.leave(joined);
+                return Err(format!("{error:#}"));
+            }
+        };
+        let routes = &membership.routes;
+        warnings.extend(membership::add_routes(tun.ifindex, routes));
+        let networks = routes.iter().take(MAX_ROUTES);
+        let networks = networks.map(|route| route.destination).collect();
         if self.offload && tun.offload < Offload::Udp && !self.offload_missed {
             // One is as all the others.
             self.offload_missed = true;
@@ -398,6 +436,7 @@ impl Manager {
                 "the kernel does not leave us all that it could; Linux 6.2 does"
             );
         }
+        self.tell(owner, Command::SetNetworks(id, networks));
         let inner = InnerAddress {
             peer: interface.peer,
             check_source: interface.check_source,
@@ -411,7 +450,7 @@ impl Manager {
             ifindex: tun.ifindex,
         };
         self.tell(owner, Command::Attach(id, tun, inner));
-        Ok(attached)
+        Ok((attached, warnings))
     }
 
     fn set_ipv6(&mut self, id: SessionId, address: Option<Ipv6Addr>) {
@@ -449,12 +488,13 @@ impl Manager {
     }
 
     fn take_reports(&mut self) -> Result<()> {
+        let mut released = Vec::new();
         while let Ok(report) = self.reports.try_recv() {
             match report {
                 Report::Counters(session, counters) => {
                     self.say(Event::Counters { session, counters });
                 }
-                Report::Released(tun) => self.reaper.bury(tun),
+                Report::Released(tun) => released.push(tun),
                 Report::Removed(id, counters) => {
                     self.registry.forget(id);
                     self.say(Event::Removed {
@@ -478,6 +518,12 @@ impl Manager {
                     anyhow::bail!("worker {} broke: {reason}", worker.0);
                 }
             }
+        }
+        // Nothing passes them any more. Many sessions often end at once: one transaction is for all.
+        self.memberships
+            .leave(released.iter().map(|tun| tun.ifindex));
+        for tun in released {
+            self.reaper.bury(tun);
         }
         Ok(())
     }

@@ -7,7 +7,9 @@
 pub mod buffers;
 pub mod handoff;
 pub mod manager;
+pub mod membership;
 pub mod netlink;
+pub mod nftables;
 pub mod options;
 pub mod privileges;
 pub mod probe;

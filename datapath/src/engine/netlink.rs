@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result, bail};
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload,
+    DecodeError, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
@@ -19,6 +19,8 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
 use super::xsk;
+
+mod routes;
 
 /// Room for one answer: an interface with all its statistics takes about 2 KB.
 const ANSWER_BYTES: usize = 32 * 1024;
@@ -194,18 +196,24 @@ impl Netlink {
         Ok(())
     }
 
+    /// One datagram's messages that answer what was sent last.
+    fn receive(&mut self) -> Result<Vec<NetlinkMessage<RouteNetlinkMessage>>> {
+        let mut bytes = Vec::with_capacity(ANSWER_BYTES);
+        self.socket
+            .recv(&mut bytes, 0)
+            .context("receiving from rtnetlink")?;
+        let mut messages: Vec<NetlinkMessage<_>> =
+            decode(&bytes).context("undecodable answer from rtnetlink")?;
+        messages.retain(|message| message.header.sequence_number == self.sequence);
+        Ok(messages)
+    }
+
     /// The answer to what was sent last; `None` is an acknowledgement.
     fn answer(&mut self) -> Result<Option<RouteNetlinkMessage>> {
         loop {
-            let mut bytes = Vec::with_capacity(ANSWER_BYTES);
-            self.socket
-                .recv(&mut bytes, 0)
-                .context("receiving from rtnetlink")?;
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes)
-                .context("undecodable answer from rtnetlink")?;
-            if message.header.sequence_number != self.sequence {
+            let Some(message) = self.receive()?.into_iter().next() else {
                 continue;
-            }
+            };
             return match message.payload {
                 NetlinkPayload::Error(error) if error.code.is_none() => Ok(None),
                 NetlinkPayload::Error(error) => Err(error.to_io().into()),
@@ -216,6 +224,21 @@ impl Netlink {
             };
         }
     }
+}
+
+/// Every message of a datagram.
+pub(super) fn decode<T: NetlinkDeserializable>(
+    mut bytes: &[u8],
+) -> Result<Vec<NetlinkMessage<T>>, DecodeError> {
+    let mut messages = Vec::new();
+    while !bytes.is_empty() {
+        let message = NetlinkMessage::deserialize(bytes)?;
+        let length = message.header.length as usize;
+        // Each begins at a multiple of four.
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        messages.push(message);
+    }
+    Ok(messages)
 }
 
 /// The interface that tunnels go through, as it is when the process starts.

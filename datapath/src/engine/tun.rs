@@ -84,6 +84,18 @@ pub fn check() -> Result<()> {
 /// # Errors
 /// What the kernel says, with the interface's name.
 pub fn create(interface: &Interface, offload: bool) -> Result<Tun> {
+    create_prepared(interface, offload, |_, _| {})
+}
+
+/// The same; `prepare` is told its index and name before it is raised, while no packet passes.
+///
+/// # Errors
+/// What the kernel says, with the interface's name.
+pub fn create_prepared(
+    interface: &Interface,
+    offload: bool,
+    prepare: impl FnOnce(u32, &str),
+) -> Result<Tun> {
     let mut netlink = Netlink::open()?;
     let (fd, kernel_name) = open(&interface.name, offload)?;
     let offload = if offload {
@@ -91,8 +103,9 @@ pub fn create(interface: &Interface, offload: bool) -> Result<Tun> {
     } else {
         Offload::Off
     };
-    let mut configure = || {
+    let configure = || {
         let ifindex = netlink.ifindex(&kernel_name)?;
+        prepare(ifindex, &kernel_name);
         netlink.raise(ifindex, interface.mtu, interface.address, interface.peer)?;
         if let Some(ours) = interface.ipv6
             && let Err(error) = netlink.add_link_local(ifindex, ours)

@@ -13,10 +13,13 @@ use crate::ids::{CallId, PeerCallId, SessionId, WorkerId};
 use crate::mppe::Parameters;
 use crate::stats::{SessionCounters, WorkerCounters};
 
+pub mod membership;
 pub mod seqpacket;
 
+pub use membership::{Lacking, ListedAddress, Membership, Prefix, Route, Warning};
+
 /// Changes whenever a message changes; both ends must have the same.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// The largest encoded message. A PPP frame is at most 1500 bytes; `Hello` with every session held
 /// is the largest and is cut into several [`Event::Held`].
@@ -78,11 +81,14 @@ pub struct Interface {
     pub peer: Ipv4Addr,
     /// Bytes of the largest packet we may send.
     pub mtu: u16,
-    /// Drop and count packets from the peer whose source is not `peer`. Set by a server, which
-    /// gave that address; not by a client, behind whose peer lies a whole network.
+    /// Drop and count packets from the peer whose source is neither `peer` nor in a network that
+    /// there is a route to. Set by a server, which gave that address; not by a client, behind
+    /// whose peer lies a whole network.
     pub check_source: bool,
     /// Carry IPv6 as well (RFC 5072): our link-local address, made of our interface identifier.
     pub ipv6: Option<Ipv6Addr>,
+    /// Its routes, lists and filters.
+    pub membership: Membership,
 }
 
 /// From control to datapath.
@@ -123,7 +129,8 @@ pub enum Request {
         /// The session.
         session: SessionId,
     },
-    /// Create and raise the session's interface; answered by [`Event::Attached`] or `Failed`.
+    /// Create and raise the session's interface; answered by [`Event::Attached`] or `Failed`, and
+    /// by an [`Event::Warning`] for each thing that it has to do without.
     Attach {
         /// The session.
         session: SessionId,
@@ -250,6 +257,13 @@ pub enum Event {
         kernel_name: String,
         /// The kernel's index of the interface.
         ifindex: u32,
+    },
+    /// The session's interface is not all it should be; the session lives on.
+    Warning {
+        /// The session.
+        session: SessionId,
+        /// What it lacks, and why.
+        warning: Warning,
     },
     /// A request could not be carried out; the session is as it was.
     Failed {

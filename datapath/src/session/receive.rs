@@ -265,7 +265,11 @@ impl Session {
     pub(super) fn admit(&mut self, packet: IpPacket, order: Order) -> Result<Inner, DropReason> {
         let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
         match packet.source {
-            Some(source) if interface.check_source && source != interface.peer => {
+            Some(source)
+                if interface.check_source
+                    && source != interface.peer
+                    && !self.networks.iter().any(|network| network.contains(source)) =>
+            {
                 return Err(DropReason::SpoofedSource);
             }
             None if !interface.ipv6 => return Err(DropReason::ProtocolNotUp),

@@ -636,6 +636,26 @@ fn without_an_interface_packets_are_dropped_but_the_session_keeps_its_place() {
 }
 
 #[test]
+fn a_server_takes_packets_from_the_networks_behind_its_client_while_there_are_any() {
+    let mut pair = Pair::plain();
+    let behind = Ipv4Addr::new(10, 1, 2, 3);
+    let attempt = |pair: &mut Pair, source| {
+        let frame = send(&mut pair.client, &ipv4_packet(source, 1));
+        pair.server_gets(&frame)
+    };
+    pair.server
+        .set_networks(vec![Prefix::new(behind, 24).unwrap()]);
+    assert_eq!(attempt(&mut pair, behind), Ok(1));
+    let beside = Ipv4Addr::new(10, 1, 3, 3);
+    assert_eq!(attempt(&mut pair, beside), Err(SpoofedSource));
+
+    let interface = pair.server.interface;
+    pair.server.set_interface(None);
+    pair.server.set_interface(interface);
+    assert_eq!(attempt(&mut pair, behind), Err(SpoofedSource));
+}
+
+#[test]
 fn a_client_takes_packets_from_any_inner_source() {
     let mut pair = Pair::encrypted();
     let far = Ipv4Addr::new(198, 51, 100, 7);

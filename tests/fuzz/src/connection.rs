@@ -172,7 +172,7 @@ impl World {
                     self.closed = true;
                     assert!(self.calls.is_empty(), "calls survive their connection");
                 }
-                Command::Started { .. } => {}
+                Command::Started { .. } | Command::Traced(..) => {}
                 Command::CallRequested { peer_call_id, .. } => {
                     assert!(!self.is_client);
                     self.requested.push_back(peer_call_id);

@@ -228,24 +228,39 @@ fn text(seeds: &mut Seeds) {
         "/ppp profile\nadd name=p session-timeout=1d2h3m4s idle-timeout=00:10:00 rate-limit=1M/2M\n\
          /interface pptp-server server set enabled=yes keepalive-timeout=disabled mrru=1600\n",
     );
+    seeds.add(
+        "configuration",
+        "every menu and kind of change",
+        "/system identity set name=gate\n/ip pool add name=a ranges=10.0.0.0/24; add name=b \
+         ranges=10.0.1.1 next-pool=a\n/ppp profile\nadd name=p rate-limit=\"1M/4M 2M/8M 1M/4M 8/8\" \
+         address-list=x,y incoming-filter=c on-up=\"/bin/true a\"\nset [ find default=yes name~\"enc\" ] \
+         use-encryption=required\n/interface pptp-server add user=u\n/ppp secret\nadd name=u profile=p \
+         routes=\"10.1.0.0/16 10.0.0.5 1\" limit-bytes-in=5\nadd copy-from=u name=v\ncomment 0 \"x y\"\n\
+         disable [find name=v]\nunset u profile\nremove *2\n/radius add address=127.0.0.1 service=ppp\n\
+         add address=10.0.0.1\nmove 1 0\n/radius incoming set accept=yes\n/ppp aaa reset\n",
+    );
     for command in [
         "ppp active print",
         "interface pptp-server print detail",
         "/interface/pptp-client/monitor 0",
         "datapath print",
-        "ppp secret print where name=ann",
+        "ppp secret print where name=ann or (disabled and !comment~\"x\")",
+        "/ppp secret print terse show-ids proplist=name,profile from=0",
+        "/ppp secret set 0,bob name=x !caller-id; print value-list; print as-value",
+        "/ppp profile add copy-from=pooled name=q; remove pooled",
+        "/interface pptp-server add user=ann; /interface pptp-server remove [find !dynamic]",
+        "/ppp secret get [find name=ann] remote-address",
+        "/export verbose terse show-sensitive",
+        "/log print; /ip pool used print count-only",
         "int pptp-s pr stats",
         "",
         "help",
     ] {
         seeds.add("console", command, command);
-        let mut line = String::new();
-        for word in command.split(' ') {
-            let comma = if line.is_empty() { "" } else { "," };
-            // Writing to a String cannot fail.
-            let _ = write!(line, "{comma}{word:?}");
-        }
-        let line = format!("{{\"words\":[{line}],\"json\":true,\"width\":80}}\n");
+        let line = format!(
+            "{{\"line\":{command:?},\"menu\":[\"ppp\"],\"numbers\":{{\"ppp secret\":[1]}},\
+             \"json\":true,\"width\":80}}\n"
+        );
         seeds.add("console", format!("{command}, as a line"), line);
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use greyhound_control::console::command::execute;
+use greyhound_control::console::command::{Context, execute};
+use greyhound_control::console::wire::{Numbers, Request as ConsoleRequest};
 use greyhound_control::entropy::CountingEntropy;
+use greyhound_control::log::Recent;
 use greyhound_control::model::Config;
 use greyhound_control::ppp::{self as control_ppp, AuthMethod, Encryption, Link, Role, UseIpv6};
 use greyhound_control::pptp::wire::Repr;
@@ -101,8 +103,10 @@ impl World {
         });
         let now = origin();
         let options = input.u8();
+        let mut engine = Server::new(now, CONFIG.clone(), CountingEntropy(3), 0);
+        engine.trace();
         let mut world = Self {
-            engine: Server::new(now, CONFIG.clone(), CountingEntropy(3), 0),
+            engine,
             now,
             conns: Vec::new(),
             connecting: Vec::new(),
@@ -370,14 +374,48 @@ impl World {
         self.obey();
         let snapshot = self.engine.snapshot(self.now);
         let commands = [
-            &["interface", "pptp-server", "print"][..],
-            &["ppp", "active", "print", "detail"],
-            &["interface", "pptp-client", "monitor", "0"],
-            &["datapath", "print"],
+            "/interface pptp-server print",
+            "/ppp active print detail",
+            "/interface pptp-client monitor 0",
+            "/datapath print",
+            "/ip pool used print",
+            "/ppp active remove 0",
+            "/interface pptp-server remove [find dynamic]",
+            "/interface pptp-server add user=ann",
+            "/interface pptp-server remove [find !dynamic]",
+            "/interface pptp-client disable 0",
+            "/interface pptp-client enable 0",
+            "/interface pptp-client set 0 max-mtu=1400",
+            "/interface pptp-client remove 0",
+            "/interface pptp-client add connect-to=192.0.2.2 user=ann disabled=no",
+            "/interface pptp-server server set enabled=no",
+            "/interface pptp-server server set enabled=yes one-session-per-host=yes",
+            "/ppp profile set default only-one=yes",
+            "/ppp secret disable [find]",
+            "/ppp secret enable [find]",
+            "/ip pool set 0 ranges=10.0.1.11-10.0.1.14",
         ];
-        let words = input.one_of(&commands).iter().map(|&word| word.to_owned());
-        let words: Vec<_> = words.collect();
-        let _ = execute(&words, input.flag(), self.engine.config(), &snapshot, 80);
+        let request = ConsoleRequest {
+            line: (*input.one_of(&commands)).to_owned(),
+            menu: Vec::new(),
+            numbers: Numbers::new(),
+            json: input.flag(),
+            width: 80,
+        };
+        let context = Context {
+            config: self.engine.config(),
+            snapshot: &snapshot,
+            log: &Recent::default(),
+            date: SystemTime::UNIX_EPOCH,
+        };
+        let outcome = execute(&request, &context);
+        if let Some(config) = outcome.config {
+            self.engine.reconfigure(self.now, config.into());
+        }
+        for number in outcome.disconnect {
+            self.engine.disconnect(self.now, number);
+        }
+        self.obey();
     }
 
     /// Carries out what the engine asks for.
@@ -406,6 +444,7 @@ impl World {
                     }
                 }
                 Command::CloseDatapath => self.lose_datapath(),
+                Command::RunHook(_) => {}
                 Command::Log(line) => {
                     assert!(!line.text.contains(char::is_control), "{:?}", line.text);
                 }

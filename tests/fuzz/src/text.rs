@@ -1,14 +1,17 @@
 //! What people and scripts write: the configuration, and commands to the console.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use greyhound_control::console::command::execute;
+use greyhound_control::console::command::{Context, execute};
 use greyhound_control::console::snapshot::Snapshot;
-use greyhound_control::console::wire::decode_request;
+use greyhound_control::console::wire::{Numbers, Request, decode_request};
 use greyhound_control::entropy::CountingEntropy;
-use greyhound_control::model::Config;
+use greyhound_control::log::Recent;
+use greyhound_control::model::export::{WHOLE, export};
+use greyhound_control::model::{Config, Running};
 use greyhound_control::server::Server;
+use serde_json::Value;
 
 use crate::origin;
 
@@ -22,11 +25,15 @@ pub fn configuration(data: &[u8]) {
             for warning in &warnings {
                 let _ = warning.to_string();
             }
+            let config = Running::new(config);
             let _ = (
                 config.profile("default"),
                 config.pool("a"),
-                config.secret("a"),
+                config.secret("a").map(|secret| config.resolve(secret)),
             );
+            let written = export(&config, &[], WHOLE);
+            let (again, _) = Config::parse(&written).expect("what is written reads back");
+            assert_eq!(export(&again, &[], WHOLE), written);
             let server = Server::new(origin(), config, CountingEntropy(0), 0);
             let _ = server.snapshot(origin() + Duration::from_secs(1));
         }
@@ -50,30 +57,45 @@ pub fn console(data: &[u8]) {
         Server::new(origin(), CONFIG.clone(), CountingEntropy(0), 0).snapshot(origin())
     });
 
-    let words = match decode_request(data) {
-        Ok(Some(request)) => {
-            run(
-                &request.words,
-                request.json,
-                usize::from(request.width),
-                &CONFIG,
-                &SNAPSHOT,
-            );
-            return;
+    match decode_request(data) {
+        Ok(Some(request)) => run(&request, &CONFIG, &SNAPSHOT),
+        // The same as a bare line.
+        Ok(None) | Err(_) => {
+            for json in [false, true] {
+                let request = Request {
+                    line: String::from_utf8_lossy(data).into_owned(),
+                    menu: Vec::new(),
+                    numbers: Numbers::new(),
+                    json,
+                    width: 80,
+                };
+                run(&request, &CONFIG, &SNAPSHOT);
+            }
         }
-        // The same as bare words.
-        Ok(None) | Err(_) => String::from_utf8_lossy(data),
-    };
-    let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
-    run(&words, false, 80, &CONFIG, &SNAPSHOT);
-    run(&words, true, 0, &CONFIG, &SNAPSHOT);
+    }
 }
 
-fn run(words: &[String], json: bool, width: usize, config: &Config, snapshot: &Snapshot) {
-    let reply = execute(words, json, config, snapshot, width);
+/// What comes out of a change must be a configuration that reads back.
+fn run(request: &Request, config: &Config, snapshot: &Snapshot) {
+    static LOG: LazyLock<Recent> = LazyLock::new(Recent::default);
+    let context = Context {
+        config,
+        snapshot,
+        log: &LOG,
+        date: SystemTime::UNIX_EPOCH,
+    };
+    let outcome = execute(request, &context);
+    let reply = outcome.reply;
     assert!(reply.text.is_empty() || reply.text.ends_with('\n'));
-    if json {
-        serde_json::from_str::<serde_json::Value>(&reply.text).expect("it is JSON");
+    if request.json {
+        for value in serde_json::Deserializer::from_str(&reply.text).into_iter::<Value>() {
+            value.expect("it is JSON");
+        }
+    }
+    if let Some(config) = outcome.config {
+        let written = export(&config, &[], WHOLE);
+        let (again, _) = Config::parse(&written).expect("what is written reads back");
+        assert_eq!(export(&again, &[], WHOLE), written);
     }
 }
 

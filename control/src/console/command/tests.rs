@@ -5,10 +5,13 @@ use greyhound_datapath::ids::WorkerId;
 use greyhound_datapath::ipc::{IoMode, WorkerTotals};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use proptest::prelude::*;
+use serde_json::{Value as Json, json};
 
 use super::super::snapshot::{ClientConnected, ClientState, DatapathState, ServerSession};
 use super::*;
+use crate::aaa::pool::{Occupancy, Owner, Used};
 use crate::cause::Cause;
+use crate::log::{Entry, Line, Message};
 
 /// The sample of the manual, with whole headings and true alignment.
 #[test]
@@ -163,6 +166,7 @@ fn a_client_that_is_turned_away_says_why() {
         status: "initializing",
         last_end: Some(Cause::FailedToAuthenticateOurselves),
         connected: None,
+        is_stale: false,
     };
 
     assert_eq!(
@@ -210,7 +214,10 @@ fn the_datapath_shows_what_moves_frames() {
         &Snapshot::default(),
         80,
     );
-    assert_eq!(reply.text, "failure: the datapath is not connected\n");
+    assert_eq!(
+        reply.text,
+        "failure: the datapath is not connected (line 1 column 10)\n"
+    );
     assert_eq!(reply.status, 1);
 }
 
@@ -225,6 +232,7 @@ fn programs_get_the_same_facts() {
     assert_eq!(
         json("interface pptp-server print", &one_session()),
         json!([{
+            ".id": "*81A00001",
             "name": "<pptp-MT-User>", "user": "MT-User", "mtu": 1450, "mru": 1460,
             "path-mtu": 1500, "overhead": 40,
             "client-address": "192.168.51.3", "uptime": "44m8s", "uptime-seconds": 2648,
@@ -264,14 +272,11 @@ fn paths_take_slashes_or_spaces_and_unambiguous_beginnings() {
         "/interface/pptp-server/print",
         "interface/pptp-server print",
         "  int   pptp-s   p",
-        "/i/pptp-s/p brief",
+        "/in/pptp-s/p brief",
         "interface pptp-server print without-paging",
     ] {
         assert_eq!(text(command, &one_session()), expected, "{command}");
     }
-    let one_word = ["ppp active print detail".to_owned()];
-    let reply = execute(&one_word, false, &config(), &one_session(), 80);
-    assert_eq!(reply.status, 0);
 }
 
 #[test]
@@ -288,36 +293,66 @@ fn errors_are_told_in_the_words_of_the_product_with_their_place() {
             "ambiguous command name pptp (line 1 column 11)",
         ),
         (
-            "ppp active remove 0",
-            "bad command name remove (line 1 column 12)",
-        ),
-        (
             "ppp active print foo",
             "expected end of command (line 1 column 18)",
         ),
         (
-            "ppp active print detail  \u{1b}x",
+            "ppp active print detail  x",
             "expected end of command (line 1 column 26)",
+        ),
+        (
+            "ppp active print \u{1b}x",
+            "expected end of command (line 1 column 18)",
         ),
         ("a\u{1b}b", "bad command name a?b (line 1 column 1)"),
         (
-            "interface",
-            "expected command name: pptp-server, pptp-client",
-        ),
-        ("", "expected command name: interface, ppp, datapath"),
-        (
             "interface pptp-client monitor",
-            "missing value(s) of argument(s) numbers",
+            "missing value(s) of argument(s) numbers (line 1 column 23)",
         ),
-        ("interface pptp-client monitor nix once", "no such item"),
-        ("interface pptp-client monitor 7 once", "no such item"),
         (
-            "interface pptp-client monitor 0",
-            "monitor without once is not supported yet",
+            "interface pptp-client monitor nix once",
+            "no such item (line 1 column 31)",
+        ),
+        (
+            "interface pptp-client monitor 7 once",
+            "no such item (line 1 column 31)",
         ),
         (
             "interface pptp-client monitor 0 x",
             "expected end of command (line 1 column 33)",
+        ),
+        ("ppp active remove 7", "no such item (line 1 column 19)"),
+        (
+            "ppp active print where foo=1",
+            "expected end of command (line 1 column 24)",
+        ),
+        (
+            "ppp active print proplist=foo",
+            "input does not match any value of value-name (line 1 column 27)",
+        ),
+        (
+            "ppp active add name=x",
+            "bad command name add (line 1 column 12)",
+        ),
+        (
+            "interface pptp-server comment \"<pptp-MT-User>\" x",
+            "failure: can not change dynamic interface (line 1 column 31)",
+        ),
+        (
+            "export show-sensitive=yes",
+            "syntax error (line 1 column 23)",
+        ),
+        (
+            "ppp secret add name=u profile=nix",
+            "input does not match any value of profile (line 1 column 31)",
+        ),
+        (
+            "ppp profile remove default-encryption",
+            "failure: can not remove default profile (line 1 column 13)",
+        ),
+        (
+            "ppp profile add name=p; ppp secret add name=u profile=p foo=1",
+            "expected end of command (line 1 column 57)",
         ),
     ] {
         let reply = run(command, false, &config(), &one_session(), 80);
@@ -326,17 +361,463 @@ fn errors_are_told_in_the_words_of_the_product_with_their_place() {
     }
 }
 
-proptest! {
-    #[test]
-    fn no_words_panic(words in proptest::collection::vec(any::<String>(), 0..5), json: bool) {
-        let reply = execute(&words, json, &config(), &one_session(), 80);
-        prop_assert!(reply.text.ends_with('\n'));
+#[test]
+fn a_profile_in_use_is_not_removed() {
+    let config = read("/ppp profile add name=p\n/ppp secret add name=u profile=p");
+    let outcome = request("/ppp profile remove p", &config);
+
+    assert_eq!(
+        outcome.reply.text,
+        "failure: profile p is in use by /ppp secret u (line 1 column 14)\n"
+    );
+    assert_eq!(outcome.config, None);
+}
+
+#[test]
+fn a_change_is_a_new_configuration_and_says_nothing() {
+    let outcome = request(
+        "/ppp secret add name=MT-User password=StrongPass",
+        &config(),
+    );
+
+    assert_eq!((outcome.reply.text.as_str(), outcome.reply.status), ("", 0));
+    let secrets = outcome.config.unwrap().secrets;
+    assert_eq!(secrets[0].name, "MT-User");
+    assert_eq!(outcome.said, ["ppp secret added by admin"]);
+    let server = request("/interface/pptp-server/server/set enabled=yes", &config());
+    assert_eq!(server.said, ["PPTP Server settings changed by admin"]);
+    assert!(server.config.unwrap().server.enabled);
+}
+
+#[test]
+fn a_request_changes_everything_or_nothing() {
+    let good = "/ppp secret add name=a; add name=b; /ppp profile add name=p";
+    assert!(
+        request(good, &config()).config.is_none(),
+        "add stands in the root"
+    );
+    let good = "/ppp secret; add name=a; add name=b; /ppp profile add name=p";
+    let outcome = request(good, &config());
+    assert_eq!(outcome.reply.menu, ["ppp", "secret"]);
+    assert_eq!(outcome.config.unwrap().secrets.len(), 2);
+    let bad = format!("{good}; /ppp secret set a profile=nix");
+    let outcome = request(&bad, &config());
+    assert_eq!((outcome.config, outcome.reply.status), (None, 1));
+}
+
+#[test]
+fn what_changes_nothing_is_no_new_configuration() {
+    let config = config();
+    for line in [
+        "/interface pptp-client print",
+        "/interface pptp-client set 0 max-mtu=1450",
+        "/ppp secret remove [find name=nix]",
+        "/interface pptp-client",
+    ] {
+        assert_eq!(request(line, &config).config, None, "{line}");
     }
 }
 
-fn run(command: &str, json: bool, config: &Config, snapshot: &Snapshot, width: usize) -> Reply {
-    let words: Vec<_> = command.split(' ').map(str::to_owned).collect();
-    execute(&words, json, config, snapshot, width)
+#[test]
+fn numbers_are_those_of_the_last_print() {
+    let config = read("/ppp secret\nadd name=a\nadd name=b disabled=yes\nadd name=c");
+    let printed = request("/ppp secret print where disabled", &config).reply;
+    let ids = &printed.numbers["ppp secret"];
+    assert_eq!(ids.len(), 1);
+    let mut second = line("/ppp secret remove 0");
+    second.numbers = printed.numbers;
+    let after = execute(&second, &context(&config, &Snapshot::default()))
+        .config
+        .unwrap();
+    let names: Vec<_> = after
+        .secrets
+        .iter()
+        .map(|secret| secret.name.as_str())
+        .collect();
+    assert_eq!(names, ["a", "c"]);
+    // Without a print they count from 0.
+    let after = request("/ppp secret remove 0", &config).config.unwrap();
+    assert_eq!(after.secrets[0].name, "b");
+    // What was printed and is gone is not mistaken for what stands there now.
+    second.line = "/ppp secret remove 0".to_owned();
+    let gone = read("/ppp secret\nadd name=a");
+    let outcome = execute(&second, &context(&gone, &Snapshot::default()));
+    assert_eq!(outcome.reply.text, "no such item (line 1 column 20)\n");
+}
+
+#[test]
+fn removing_a_dynamic_row_ends_its_session() {
+    for command in [
+        "/ppp active remove 0",
+        "/ppp active remove [find name=MT-User]",
+        "/interface pptp-server remove \"<pptp-MT-User>\"",
+        "/interface pptp-server remove [find dynamic]",
+    ] {
+        let outcome = run_whole(command, &config(), &one_session());
+        assert_eq!(outcome.disconnect, [0x81a0_0001], "{command}");
+        assert_eq!(outcome.config, None);
+    }
+    let none = run_whole(
+        "/ppp active remove [find name=nobody]",
+        &config(),
+        &one_session(),
+    );
+    assert_eq!((none.disconnect, none.reply.status), (vec![], 0));
+}
+
+#[test]
+fn a_binding_shows_the_session_that_has_it() {
+    let config = read(
+        "/interface pptp-server\nadd name=branch user=MT-User comment=\"the branch\"\n\
+         add name=other user=x disabled=yes",
+    );
+    let mut snapshot = one_session();
+    snapshot.server_sessions[0].name = "branch".to_owned();
+    assert_eq!(
+        run(
+            "/interface pptp-server print",
+            false,
+            &config,
+            &snapshot,
+            90
+        )
+        .text,
+        "Flags: X - disabled; R - running\n\
+         Columns: NAME, USER, MTU, CLIENT-ADDRESS, UPTIME, ENCODING\n\
+         #      NAME    USER     MTU   CLIENT-ADDRESS  UPTIME  ENCODING         \n\
+         ;;; the branch\n\
+         0   R  branch  MT-User  1450  192.168.51.3    44m8s   MPPE128 stateless\n\
+         1  X   other   x                                                       \n"
+    );
+    let changed = run_whole("/interface pptp-server set 0 name=b2", &config, &snapshot);
+    assert_eq!(changed.config.unwrap().bindings[0].name, "b2");
+    let removed = run_whole("/interface pptp-server remove 0", &config, &snapshot);
+    assert_eq!(removed.config.unwrap().bindings.len(), 1);
+    assert!(removed.disconnect.is_empty());
+    assert_eq!(
+        run(
+            "/interface pptp-server monitor branch once",
+            false,
+            &config,
+            &snapshot,
+            90
+        )
+        .text,
+        "           status: connected\n           uptime: 44m8s\n             user: MT-User\n        \
+         caller-id: 192.168.51.3\n         encoding: MPPE128 stateless\n              mtu: 1450\n              \
+         mru: 1460\n    local-address: 10.0.0.1\n   remote-address: 10.0.0.5\n"
+    );
+}
+
+#[test]
+fn a_session_with_what_is_no_longer_configured_is_marked() {
+    let mut snapshot = one_session();
+    snapshot.server_sessions[0].is_stale = true;
+    let table = text("/ppp active print", &snapshot);
+    assert!(table.contains("STALE-PROFILE\n"), "{table}");
+    assert!(
+        text(
+            "/ppp active print count-only where stale-profile",
+            &snapshot
+        ) == "1\n"
+    );
+}
+
+#[test]
+fn prints_take_conditions_forms_and_properties() {
+    let config = read(
+        "/ppp secret\nadd name=ann password=x service=pptp remote-address=10.0.0.5\n\
+         add name=bob disabled=yes comment=\"on leave\" profile=default-encryption",
+    );
+    for (command, expected) in [
+        (
+            "/ppp secret print",
+            "Flags: X - disabled\n\
+             Columns: NAME, SERVICE, PASSWORD, PROFILE, REMOTE-ADDRESS\n\
+             #     NAME  SERVICE  PASSWORD  PROFILE             REMOTE-ADDRESS\n\
+             0     ann   pptp     *****     default             10.0.0.5      \n\
+             ;;; on leave\n\
+             1  X  bob   any      *****     default-encryption                \n",
+        ),
+        ("/ppp secret print count-only", "2\n"),
+        ("/ppp secret print count-only where disabled", "1\n"),
+        (
+            "/ppp secret print count-only where name~\"^a\" or disabled=yes",
+            "2\n",
+        ),
+        (
+            "/ppp secret print count-only where !disabled service=pptp",
+            "1\n",
+        ),
+        (
+            "/ppp secret print proplist=name,password show-sensitive where name=ann",
+            "Columns: NAME, PASSWORD\n#  NAME  PASSWORD\n0  ann   x       \n",
+        ),
+        (
+            "/ppp secret print terse proplist=name,comment",
+            " 0   name=ann\n 1 X comment=\"on leave\" name=bob\n",
+        ),
+        (
+            "/ppp secret print brief show-ids proplist=name from=bob",
+            "Flags: X - disabled\nColumns: NAME\n#      NAME\n;;; on leave\n*2  X  bob \n",
+        ),
+        (
+            "/ppp secret print value-list proplist=name,profile",
+            "      name: ann     bob\n   profile: default default-encryption\n",
+        ),
+        (
+            "/ppp secret print as-value proplist=name",
+            ".id=*1;name=ann;.id=*2;name=bob\n",
+        ),
+        ("/ppp secret find where disabled", "*2\n"),
+        ("/ppp secret find name=nobody", ""),
+        ("/ppp secret get 0 remote-address", "10.0.0.5\n"),
+        (
+            "/ppp secret get [find name=bob] value-name=comment",
+            "on leave\n",
+        ),
+        ("/system identity get name", "Greyhound\n"),
+        ("/system identity print", "   name: Greyhound\n"),
+        ("/ppp secret print where name=nobody", ""),
+    ] {
+        let reply = run(command, false, &config, &Snapshot::default(), 90);
+        assert_eq!(reply.text, expected, "{command}");
+        assert_eq!(reply.status, 0);
+    }
+    let json = run(
+        "/ppp secret print proplist=name",
+        true,
+        &config,
+        &Snapshot::default(),
+        90,
+    );
+    let json: Json = serde_json::from_str(&json.text).unwrap();
+    assert_eq!(json[1]["name"], json!("bob"));
+    assert_eq!(
+        (&json[1]["disabled"], &json[1][".id"]),
+        (&json!(true), &json!("*2"))
+    );
+    assert_eq!(json[1].get("profile"), None);
+}
+
+#[test]
+fn profiles_pools_and_single_menus_are_shown() {
+    let config = read(
+        "/ip pool add name=p ranges=10.0.0.1-10.0.0.9\n/ppp profile add name=q remote-address=p",
+    );
+    let pool = Occupancy {
+        pool: "p".to_owned(),
+        free: 8,
+        total: 9,
+    };
+    let used = Used {
+        pool: Some("p".to_owned()),
+        address: Ipv4Addr::new(10, 0, 0, 1),
+        owner: Owner {
+            service: "pptp".to_owned(),
+            info: "ann".to_owned(),
+        },
+    };
+    let snapshot = Snapshot {
+        pools: vec![pool],
+        used: vec![used],
+        ..Snapshot::default()
+    };
+    let text = |command| run(command, false, &config, &snapshot, 90).text;
+    assert_eq!(
+        text("/ip pool print"),
+        "Columns: NAME, RANGES, NEXT-POOL, TOTAL, USED, AVAILABLE\n\
+         #  NAME  RANGES             NEXT-POOL  TOTAL  USED  AVAILABLE\n\
+         0  p     10.0.0.1-10.0.0.9  none       9      1     8        \n"
+    );
+    assert_eq!(
+        text("/ip pool used print"),
+        "Columns: POOL, ADDRESS, OWNER, INFO\n\
+         #  POOL  ADDRESS   OWNER  INFO\n\
+         0  p     10.0.0.1  pptp   ann \n"
+    );
+    insta::assert_snapshot!(text("/ppp profile print"));
+    insta::assert_snapshot!(text("/interface pptp-server server print"));
+    insta::assert_snapshot!(text("/ppp aaa print; /radius incoming print"));
+}
+
+#[test]
+fn the_log_is_printed_line_by_line() {
+    let mut log = Recent::default();
+    for (seconds, text) in [(0, "<pptp-a>: connected"), (61, "<pptp-b>: connected")] {
+        log.push(Entry {
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+            line: Line::new(Message::Connected, text.to_owned()),
+        });
+    }
+    let (config, snapshot) = (Config::default(), Snapshot::default());
+    let context = Context {
+        log: &log,
+        ..context(&config, &snapshot)
+    };
+    let text = |command| execute(&line(command), &context).reply.text;
+    assert_eq!(
+        text("/log print"),
+        "1970-01-01 00:00:00 pptp,ppp,info <pptp-a>: connected\n\
+         1970-01-01 00:01:01 pptp,ppp,info <pptp-b>: connected\n"
+    );
+    assert_eq!(
+        text("/log print count-only where message~\"pptp-b\""),
+        "1\n"
+    );
+}
+
+#[test]
+fn exports_say_when_and_by_whom_and_read_back() {
+    let config = config();
+    let text = request("/export show-sensitive", &config).reply.text;
+    assert!(
+        text.starts_with("# 1970-01-01 00:00:00 by Greyhound "),
+        "{text}"
+    );
+    assert!(text.contains("password=StrongPass"));
+    assert_eq!(read(&text), config);
+    let part = request("/interface pptp-client export", &config).reply.text;
+    assert!(!part.contains("StrongPass") && part.contains("/interface pptp-client\n"));
+    assert!(
+        request("/ppp export", &config)
+            .reply
+            .text
+            .ends_with("\n#\n")
+    );
+}
+
+#[test]
+fn monitor_is_to_be_asked_again_unless_once() {
+    let snapshot = one_client();
+    assert!(
+        run(
+            "interface pptp-client monitor 0",
+            false,
+            &config(),
+            &snapshot,
+            80
+        )
+        .repeats
+    );
+    assert!(
+        !run(
+            "interface pptp-client monitor 0 once",
+            false,
+            &config(),
+            &snapshot,
+            80
+        )
+        .repeats
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_line_panics(words in proptest::collection::vec(word(), 0..12), json: bool) {
+        let config = config();
+        let mut request = line(&words.concat());
+        request.json = json;
+        let outcome = execute(&request, &context(&config, &one_session()));
+        prop_assert!(outcome.reply.text.is_empty() || outcome.reply.text.ends_with('\n'));
+        if let Some(config) = outcome.config {
+            let written = export(&config, &[], crate::model::export::WHOLE);
+            prop_assert!(Config::parse(&written).is_ok(), "{}", written);
+        }
+    }
+}
+
+/// Pieces of the language, so that what is put together gets past the lexer.
+fn word() -> impl Strategy<Value = String> {
+    let known = prop::sample::select(vec![
+        "/interface pptp-server ",
+        "/interface pptp-client ",
+        "/ppp active ",
+        "/ppp secret ",
+        "/ppp profile ",
+        "/ip pool ",
+        "/radius ",
+        "print ",
+        "add ",
+        "set ",
+        "remove ",
+        "get ",
+        "find ",
+        "unset ",
+        "move ",
+        "comment ",
+        "disable ",
+        "monitor ",
+        "where ",
+        "[find ",
+        "] ",
+        "(",
+        ")",
+        "name=",
+        "user=",
+        "ranges=10.0.0.1 ",
+        "connect-to=a ",
+        "a ",
+        "b ",
+        "0 ",
+        "0,1 ",
+        "*1 ",
+        "; ",
+        "or ",
+        "~\"a\" ",
+        "proplist=",
+        "copy-from=",
+        "default",
+        "terse ",
+        "value-list ",
+        "as-value ",
+        "detail ",
+        "once ",
+        "export ",
+        "!",
+    ]);
+    prop_oneof![9 => known.prop_map(str::to_owned), 1 => any::<String>()]
+}
+
+fn line(line: &str) -> Request {
+    Request {
+        line: line.to_owned(),
+        menu: Vec::new(),
+        numbers: Numbers::new(),
+        json: false,
+        width: 90,
+    }
+}
+
+fn context<'a>(config: &'a Config, snapshot: &'a Snapshot) -> Context<'a> {
+    static LOG: std::sync::LazyLock<Recent> = std::sync::LazyLock::new(Recent::default);
+    Context {
+        config,
+        snapshot,
+        log: &LOG,
+        date: SystemTime::UNIX_EPOCH,
+    }
+}
+
+fn request(command: &str, config: &Config) -> Outcome {
+    run_whole(command, config, &Snapshot::default())
+}
+
+fn run_whole(command: &str, config: &Config, snapshot: &Snapshot) -> Outcome {
+    execute(&line(command), &context(config, snapshot))
+}
+
+fn run(command: &str, json: bool, config: &Config, snapshot: &Snapshot, width: u16) -> Reply {
+    let request = Request {
+        json,
+        width,
+        ..line(command)
+    };
+    execute(&request, &context(config, snapshot)).reply
+}
+
+fn read(text: &str) -> Config {
+    Config::parse(text).unwrap().0
 }
 
 fn text(command: &str, snapshot: &Snapshot) -> String {
@@ -358,6 +839,10 @@ fn one_session() -> Snapshot {
             name: "<pptp-MT-User>".to_owned(),
             kernel_name: "<pptp-MT-User>".to_owned(),
             user: "MT-User".to_owned(),
+            local_address: Ipv4Addr::new(10, 0, 0, 1),
+            profile: "default".to_owned(),
+            is_stale: false,
+            limit_bytes: (0, 0),
             mtu: 1450,
             mru: 1460,
             path_mtu: 1500,
@@ -389,6 +874,7 @@ fn one_client() -> Snapshot {
             name: "pptp-out1".to_owned(),
             status: "connected",
             last_end: None,
+            is_stale: false,
             connected: Some(ClientConnected {
                 kernel_name: "pptp-out1".to_owned(),
                 uptime: Duration::from_secs(2886),

@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::net::{Shutdown, TcpStream as StdTcpStream};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use greyhound_datapath::stats::SessionCounters;
 use super::super::datapath::SOCKET;
 use super::*;
 use crate::console::wire;
+use crate::hooks::runner::{self, Runner};
 use crate::model::Config;
 use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{
@@ -117,6 +119,65 @@ fn a_disabled_server_does_not_listen_and_the_console_answers() {
 }
 
 #[test]
+fn a_change_is_kept_in_the_file_and_holds_at_once() {
+    let run_dir = folder();
+    let file = run_dir.join("greyhound.rsc");
+    let port = free_port();
+    let store = Some(Store::new(file.clone()));
+    let process = Process::start_keeping("", port, run_dir, store);
+    let address = (Ipv4Addr::LOCALHOST, port);
+    assert!(StdTcpStream::connect(address).is_err());
+    let done = process.ask("/interface pptp-server server set enabled=yes");
+    assert_eq!((done.status, done.text.as_str()), (0, ""));
+    StdTcpStream::connect(address).unwrap();
+    let done = process.ask("/ppp secret add name=ann password=secret");
+    assert_eq!(done.status, 0, "{}", done.text);
+    let saved = std::fs::read_to_string(&file).unwrap();
+    let (saved, _) = Config::parse(&saved).unwrap();
+    assert!(saved.server.enabled);
+    assert_eq!(saved.secrets[0].password.as_str(), "secret");
+    let log = process.ask("/log print where topics~\"system\"").text;
+    assert!(
+        log.contains("system,info PPTP Server settings changed by admin\n"),
+        "{log}"
+    );
+
+    process.ask("/interface pptp-server server set enabled=no");
+    assert!(StdTcpStream::connect(address).is_err());
+}
+
+#[test]
+fn what_cannot_be_kept_or_listened_for_is_not_done() {
+    let run_dir = folder();
+    let file = run_dir.join("no such folder/greyhound.rsc");
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let process = Process::start_keeping("", port, run_dir, Some(Store::new(file.clone())));
+    let refused = process.ask("/ppp secret add name=ann");
+    assert_eq!(refused.status, 1);
+    let expected = format!("failure: cannot save {}: ", file.display());
+    assert!(refused.text.starts_with(&expected), "{}", refused.text);
+    assert_eq!(process.ask("/ppp secret print count-only").text, "0\n");
+    let refused = process.ask("/interface pptp-server server set enabled=yes");
+    assert!(
+        refused.text.starts_with("failure: cannot listen on TCP "),
+        "{}",
+        refused.text
+    );
+    drop(taken);
+}
+
+#[test]
+fn a_session_is_ended_from_the_console() {
+    let process = Process::start(SERVER);
+    let none = process.ask("/ppp active remove 0");
+    assert_eq!(
+        (none.status, none.text.as_str()),
+        (1, "no such item (line 1 column 20)\n")
+    );
+}
+
+#[test]
 fn many_consoles_at_once_are_all_answered() {
     let process = Process::start(SERVER);
     thread::scope(|scope| {
@@ -149,8 +210,58 @@ fn a_client_dials_by_name_and_comes_up_and_a_stop_ends_everything() {
         active.contains("10.0.0.5") && active.contains("MPPE128 stateless"),
         "{active}"
     );
+    let log = process.log.clone();
     process.stop();
     assert_eq!(datapath.finish(), 0, "sessions are left");
+    let recent = log.recent();
+    let said: Vec<_> = recent.iter().map(|entry| &*entry.line.text).collect();
+    assert_eq!(said[0], "datapath connected");
+    assert!(said.contains(&"<pptp-ann>: disconnected"), "{said:#?}");
+}
+
+#[test]
+fn hooks_run_in_the_process_for_them_up_to_those_of_the_stop() {
+    let port = free_port();
+    let client = "
+        /interface pptp-client
+        add name=out1 connect-to=localhost user=ann password=secret disabled=no
+    ";
+    let (run_dir, out_dir) = (folder(), folder());
+    let datapath = PlayedDatapath::listen(&run_dir);
+    let listener = Listener::bind(&run_dir.join(hooks::SOCKET)).unwrap();
+    let runner = Runner::new(runner::Options {
+        listener: listener.as_fd().try_clone_to_owned().unwrap(),
+        at_once: runner::AT_ONCE,
+        stop_grace: PATIENCE,
+        as_root: false,
+        refusal: None,
+        log: Log::default(),
+    });
+    let (mut stop, stopped) = StdUnixStream::pair().unwrap();
+    let runner = thread::spawn(move || runner.run(stopped).unwrap());
+    let down = out_dir.join("down");
+    let script = out_dir.join("script");
+    std::fs::write(&script, format!("echo $PPTP_CAUSE >> {}", down.display())).unwrap();
+    let hooks = format!(
+        "on-up=\"/bin/echo hello\" on-down=\"/bin/sh {}\"",
+        script.display()
+    );
+    let profiles = format!("/ppp profile\nset default {hooks}\nset default-encryption {hooks}\n");
+    let process = Process::start_with(&format!("{SERVER}{client}{profiles}"), port, run_dir);
+    let log = process.log.clone();
+    for text in ["<pptp-ann>: on-up: hello", "out1: on-up: hello"] {
+        wait(|| {
+            let recent = log.recent();
+            let mut lines = recent.iter();
+            lines.find(|entry| entry.line.text == text).map(drop)
+        });
+    }
+    process.stop();
+    assert_eq!(datapath.finish(), 0, "sessions are left");
+    stop.write_all(&[0]).unwrap();
+    runner.join().unwrap();
+    assert_eq!(std::fs::read_to_string(down).unwrap(), "reboot\nreboot\n");
+    std::fs::remove_dir_all(out_dir).unwrap();
 }
 
 #[test]
@@ -173,6 +284,7 @@ fn a_datapath_that_comes_back_is_greeted_again() {
 struct Process {
     port: u16,
     run_dir: PathBuf,
+    log: Log,
     stop: StdUnixStream,
     passed_millis: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -184,10 +296,16 @@ impl Process {
     }
 
     fn start_with(config: &str, port: u16, run_dir: PathBuf) -> Self {
+        Self::start_keeping(config, port, run_dir, None)
+    }
+
+    fn start_keeping(config: &str, port: u16, run_dir: PathBuf, store: Option<Store>) -> Self {
         let (config, _) = Config::parse(config).unwrap();
         let mut options = Options::new(run_dir.clone(), run_dir.clone(), config);
         options.bind = Some(Ipv4Addr::LOCALHOST);
         options.port = port;
+        options.store = store;
+        let log = options.log.clone();
         let (stop, signals) = StdUnixStream::pair().unwrap();
         signals.set_nonblocking(true).unwrap();
         let passed_millis = Arc::new(AtomicU64::new(0));
@@ -213,6 +331,7 @@ impl Process {
         Self {
             port: port.recv().unwrap(),
             run_dir,
+            log,
             stop,
             passed_millis,
             thread: Some(thread),
@@ -231,9 +350,11 @@ impl Process {
         self.passed_millis.fetch_add(millis, Ordering::SeqCst);
     }
 
-    fn ask(&self, words: &str) -> wire::Reply {
+    fn ask(&self, words: &str) -> Reply {
         let request = wire::Request {
-            words: words.split(' ').map(str::to_owned).collect(),
+            line: words.to_owned(),
+            menu: Vec::new(),
+            numbers: wire::Numbers::new(),
             json: false,
             width: 80,
         };

@@ -1,12 +1,16 @@
-//! The tables of the schema: every property of every menu.
+//! The tables of the schema: every property of every menu of the configuration.
 
 use super::super::value::{
-    Address, AddressOrPool, CallerId, EncryptionPolicy, Filled, Host, InterfaceName, Ipv6Policy,
-    Keepalive, Limit, Methods, Mrru, Notation, PacketSize, Password, PoolName, ProfileName, Ranges,
-    ServiceName, Style, Text, TriState, TwoAddresses, YesNo,
+    Address, AddressOrPool, Bits, Bytes, CallerId, Chain, EncryptionPolicy, Filled, Host,
+    HostAddress, InterfaceName, Ipv6Policy, Keepalive, Limit, ListName, MessageAuth, Methods, Mrru,
+    Names, Notation, PacketSize, Password, PoolName, Port, ProfileName, Program, RadiusServices,
+    Ranges, Routes, ServiceName, Style, Text, Time, Timeout, Timing, TriState, TwoAddresses, YesNo,
 };
-use super::super::{Config, Pool, PptpClient, PptpServer, Profile, Secret};
-use super::{Accepted, Effect, Item, Menu, Property, Row, Single, Treatment};
+use super::super::{
+    Aaa, BUILT_IN, Binding, Config, Identity, Pool, PptpClient, PptpServer, Profile, Radius,
+    RadiusIncoming, Secret, built_in_profiles,
+};
+use super::{Accepted, Effect, Item, Items, Menu, Meta, Property, Treatment};
 
 macro_rules! kept {
     ($name:literal, $field:ident: $notation:expr, $help:literal $(, $required:ident)?) => {
@@ -25,8 +29,12 @@ macro_rules! kept {
                     Ok(accepted)
                 },
                 show: |item| $notation.print(&item.$field),
-                reset: |item| item.$field = Self::default().$field,
+                is_same: |one, other| one.$field == other.$field,
+                reset: |item| item.$field = item.default_of().$field,
+                refers: refers(&$notation),
+                reference: |item| $notation.reference(&item.$field),
                 style: style(&$notation),
+                values: values(&$notation),
             },
         }
     };
@@ -34,21 +42,61 @@ macro_rules! kept {
     (@ required) => { true };
 }
 
-impl Item for Config {
+/// Where the items of a menu are.
+macro_rules! single {
+    ($field:ident) => {
+        fn meta(&self) -> &Meta {
+            &self.meta
+        }
+
+        fn meta_mut(&mut self) -> &mut Meta {
+            &mut self.meta
+        }
+
+        fn items(config: &Config) -> &[Self] {
+            std::slice::from_ref(&config.$field)
+        }
+
+        fn items_mut(config: &mut Config) -> Items<'_, Self> {
+            Items::Single(&mut config.$field)
+        }
+    };
+}
+
+/// The same for a menu with any number of them.
+macro_rules! many {
+    ($field:ident) => {
+        fn meta(&self) -> &Meta {
+            &self.meta
+        }
+
+        fn meta_mut(&mut self) -> &mut Meta {
+            &mut self.meta
+        }
+
+        fn items(config: &Config) -> &[Self] {
+            &config.$field
+        }
+
+        fn items_mut(config: &mut Config) -> Items<'_, Self> {
+            Items::Many(&mut config.$field)
+        }
+    };
+}
+
+impl Item for Identity {
     const MENU: Menu<Self> = Menu {
         path: &["system", "identity"],
         properties: &[kept!(
             "name",
-            identity: Filled,
+            name: Filled,
             "what this server calls itself in prompts and challenges"
         )],
+        columns: &[],
+        blocks: false,
     };
-}
 
-impl Single for Config {
-    fn single(config: &mut Config) -> &mut Self {
-        config
-    }
+    single!(identity);
 }
 
 impl Item for PptpServer {
@@ -87,20 +135,46 @@ impl Item for PptpServer {
                 max_sessions: Limit,
                 "how many clients may be connected at once"
             ),
-            words(
+            kept!(
                 "one-session-per-host",
-                "no",
-                NO_ONLY,
-                "a second call from the same address ends the first",
+                one_session_per_host: YesNo,
+                "a second login from the same address ends the first session"
             ),
         ],
+        columns: &[],
+        blocks: false,
     };
+
+    single!(server);
 }
 
-impl Single for PptpServer {
-    fn single(config: &mut Config) -> &mut Self {
-        &mut config.server
+impl Item for Binding {
+    const MENU: Menu<Self> = Menu {
+        path: &["interface", "pptp-server"],
+        properties: &[
+            kept!("name", name: InterfaceName, "name of the interface"),
+            kept!("user", user: Filled, "the user that it is reserved for", required),
+            kept!("disabled", disabled: YesNo, "the user gets a dynamic interface"),
+            kept!("comment", comment: Text, "free text"),
+        ],
+        columns: &[
+            "name",
+            "user",
+            "mtu",
+            "client-address",
+            "uptime",
+            "encoding",
+        ],
+        blocks: false,
+    };
+
+    many!(bindings);
+
+    fn key(&self) -> String {
+        self.name.clone()
     }
+
+    const DUPLICATE: &'static str = "failure: already have interface with such name";
 }
 
 impl Item for PptpClient {
@@ -166,19 +240,17 @@ impl Item for PptpClient {
             kept!("disabled", disabled: YesNo, "do not connect"),
             kept!("comment", comment: Text, "free text"),
         ],
+        columns: &["name", "connect-to", "user", "profile"],
+        blocks: true,
     };
-}
 
-impl Row for PptpClient {
-    const DUPLICATE: &'static str = "failure: already have interface with such name";
+    many!(clients);
 
     fn key(&self) -> String {
         self.name.clone()
     }
 
-    fn rows(config: &mut Config) -> &mut Vec<Self> {
-        &mut config.clients
-    }
+    const DUPLICATE: &'static str = "failure: already have interface with such name";
 }
 
 impl Item for Profile {
@@ -204,12 +276,7 @@ impl Item for Profile {
                 "whether MPPE is refused, offered or required"
             ),
             kept!("only-one", only_one: TriState, "a second login of a user ends the first"),
-            words(
-                "change-tcp-mss",
-                "default",
-                NEVER_DONE,
-                "make TCP connections fit into the tunnel",
-            ),
+            kept!("change-tcp-mss", change_tcp_mss: TriState, "make TCP connections fit into the tunnel"),
             words(
                 "use-compression",
                 "default",
@@ -234,69 +301,15 @@ impl Item for Profile {
                 NEVER_DONE,
                 "show the interface to UPnP",
             ),
-            inert(
-                "session-timeout",
-                "",
-                NO_TIME,
-                Treatment::NotYet,
-                "how long a session may last",
-            ),
-            inert(
-                "idle-timeout",
-                "",
-                NO_TIME,
-                Treatment::NotYet,
-                "how long a session may carry no data",
-            ),
-            inert(
-                "rate-limit",
-                "",
-                UNSET,
-                Treatment::NotYet,
-                "bits per second, rx/tx",
-            ),
-            inert(
-                "incoming-filter",
-                "",
-                UNSET,
-                Treatment::NotYet,
-                "firewall chain for what the client sends",
-            ),
-            inert(
-                "outgoing-filter",
-                "",
-                UNSET,
-                Treatment::NotYet,
-                "firewall chain for what the client gets",
-            ),
-            inert(
-                "address-list",
-                "",
-                UNSET,
-                Treatment::NotYet,
-                "list the client's address joins",
-            ),
-            inert(
-                "interface-list",
-                "",
-                UNSET,
-                Treatment::NotYet,
-                "list the interface joins",
-            ),
-            inert(
-                "on-up",
-                "",
-                UNSET,
-                Treatment::NotYet,
-                "script that runs after connecting",
-            ),
-            inert(
-                "on-down",
-                "",
-                UNSET,
-                Treatment::NotYet,
-                "script that runs after disconnecting",
-            ),
+            kept!("session-timeout", session_timeout: Timeout, "how long a session may last"),
+            kept!("idle-timeout", idle_timeout: Timeout, "how long a session may carry no data"),
+            kept!("rate-limit", rate_limit: Bits, "bits a second from/to the client, with bursts"),
+            kept!("incoming-filter", incoming_filter: Chain, "firewall chain for what the client sends"),
+            kept!("outgoing-filter", outgoing_filter: Chain, "firewall chain for what the client gets"),
+            kept!("address-list", address_list: Names, "firewall sets that the client's address joins"),
+            kept!("interface-list", interface_list: ListName, "firewall set that the interface joins"),
+            kept!("on-up", on_up: Program, "program that is run after connecting"),
+            kept!("on-down", on_down: Program, "program that is run after disconnecting"),
             inert(
                 "remote-ipv6-prefix-pool",
                 "",
@@ -402,18 +415,27 @@ impl Item for Profile {
             ),
             kept!("comment", comment: Text, "free text"),
         ],
+        columns: &[
+            "name",
+            "local-address",
+            "remote-address",
+            "use-encryption",
+            "only-one",
+            "rate-limit",
+        ],
+        blocks: true,
     };
-}
 
-impl Row for Profile {
-    const DUPLICATE: &'static str = "failure: already have such entry";
+    many!(profiles);
 
     fn key(&self) -> String {
         self.name.clone()
     }
 
-    fn rows(config: &mut Config) -> &mut Vec<Self> {
-        &mut config.profiles
+    fn default_of(&self) -> Self {
+        let place = BUILT_IN.iter().position(|&id| id == self.meta.id);
+        let built_in = place.and_then(|place| built_in_profiles().into_iter().nth(place));
+        built_in.unwrap_or_default()
     }
 }
 
@@ -428,13 +450,7 @@ impl Item for Secret {
             kept!("caller-id", caller_id: CallerId, "the address that the user must come from"),
             kept!("local-address", local_address: Address, "our address in the tunnel"),
             kept!("remote-address", remote_address: Address, "the user's address in the tunnel"),
-            inert(
-                "routes",
-                "",
-                UNSET,
-                Treatment::NotYet,
-                "networks behind the user",
-            ),
+            kept!("routes", routes: Routes, "networks behind the user: NETWORK/LENGTH GATEWAY METRIC"),
             inert(
                 "ipv6-routes",
                 "",
@@ -449,37 +465,30 @@ impl Item for Secret {
                 Treatment::NotYet,
                 "the user's IPv6 prefix",
             ),
-            inert(
-                "limit-bytes-in",
-                "0",
-                UNLIMITED,
-                Treatment::NotYet,
-                "bytes from the user",
-            ),
-            inert(
-                "limit-bytes-out",
-                "0",
-                UNLIMITED,
-                Treatment::NotYet,
-                "bytes to the user",
-            ),
+            kept!("limit-bytes-in", limit_bytes_in: Bytes, "bytes from the user in one session"),
+            kept!("limit-bytes-out", limit_bytes_out: Bytes, "bytes to the user in one session"),
             kept!("disabled", disabled: YesNo, "nobody logs in by it"),
             kept!("comment", comment: Text, "free text"),
         ],
+        columns: &[
+            "name",
+            "service",
+            "caller-id",
+            "password",
+            "profile",
+            "remote-address",
+        ],
+        blocks: false,
     };
-}
 
-impl Row for Secret {
-    const DUPLICATE: &'static str = "failure: secret with the same name already exists";
+    many!(secrets);
 
     /// The same name may stand once for each service.
     fn key(&self) -> String {
         format!("{} {}", ServiceName.print(&self.service), self.name)
     }
 
-    fn rows(config: &mut Config) -> &mut Vec<Self> {
-        &mut config.secrets
-    }
+    const DUPLICATE: &'static str = "failure: secret with the same name already exists";
 }
 
 impl Item for Pool {
@@ -491,23 +500,129 @@ impl Item for Pool {
             kept!("next-pool", next_pool: PoolName, "where to look when it is exhausted"),
             kept!("comment", comment: Text, "free text"),
         ],
+        columns: &["name", "ranges", "next-pool", "total", "used", "available"],
+        blocks: false,
     };
-}
 
-impl Row for Pool {
-    const DUPLICATE: &'static str = "failure: already have such entry";
+    many!(pools);
 
     fn key(&self) -> String {
         self.name.clone()
     }
+}
 
-    fn rows(config: &mut Config) -> &mut Vec<Self> {
-        &mut config.pools
-    }
+impl Item for Aaa {
+    const MENU: Menu<Self> = Menu {
+        path: &["ppp", "aaa"],
+        properties: &[
+            kept!("use-radius", use_radius: YesNo, "ask RADIUS about users without a secret"),
+            kept!("accounting", accounting: YesNo, "tell RADIUS what its users did"),
+            kept!("interim-update", interim_update: Time, "how often meanwhile; 0s is never"),
+            words(
+                "use-circuit-id-in-nas-port-id",
+                "no",
+                NEVER_DONE,
+                "only with PPPoE relays",
+            ),
+            words(
+                "enable-ipv6-accounting",
+                "no",
+                NEVER_DONE,
+                "count IPv6 by itself",
+            ),
+        ],
+        columns: &[],
+        blocks: false,
+    };
+
+    single!(aaa);
+}
+
+impl Item for Radius {
+    const MENU: Menu<Self> = Menu {
+        path: &["radius"],
+        properties: &[
+            kept!("service", service: RadiusServices, "what it is asked about"),
+            kept!("called-id", called_id: Text, "asked only for calls to this address of ours"),
+            kept!("domain", domain: Text, "asked only for users of this Windows domain"),
+            kept!("address", address: HostAddress, "where it is"),
+            kept!("secret", secret: Password, "what it shares with us"),
+            kept!("authentication-port", authentication_port: Port, "UDP port"),
+            kept!("accounting-port", accounting_port: Port, "UDP port"),
+            kept!("timeout", timeout: Timing, "wait before a request is sent again"),
+            kept!(
+                "accounting-backup",
+                accounting_backup: YesNo,
+                "told what users did only if those before it do not answer"
+            ),
+            kept!("realm", realm: Text, "sent as Mikrotik-Realm"),
+            words(
+                "protocol",
+                "udp",
+                &[("udp", Treatment::Fine), ("radsec", Treatment::NotYet)],
+                "how it is reached",
+            ),
+            inert(
+                "certificate",
+                "none",
+                UNSET,
+                Treatment::NoEffect,
+                "only with radsec",
+            ),
+            inert(
+                "radsec-timeout",
+                "3300ms",
+                &[("3300ms", Treatment::Fine), ("3s300ms", Treatment::Fine)],
+                Treatment::NoEffect,
+                "only with radsec",
+            ),
+            kept!("src-address", src_address: HostAddress, "the address that requests come from"),
+            kept!(
+                "require-message-auth",
+                require_message_auth: MessageAuth,
+                "whether answers must have a Message-Authenticator"
+            ),
+            kept!("disabled", disabled: YesNo, "it is not asked"),
+            kept!("comment", comment: Text, "free text"),
+        ],
+        columns: &["service", "called-id", "domain", "address", "secret"],
+        blocks: false,
+    };
+
+    many!(radius);
+}
+
+impl Item for RadiusIncoming {
+    const MENU: Menu<Self> = Menu {
+        path: &["radius", "incoming"],
+        properties: &[
+            kept!("accept", accept: YesNo, "take requests of RADIUS servers"),
+            kept!("port", port: Port, "the UDP port that they come to"),
+            inert(
+                "vrf",
+                "main",
+                &[("main", Treatment::Fine)],
+                Treatment::NoEffect,
+                "only main",
+            ),
+        ],
+        columns: &[],
+        blocks: false,
+    };
+
+    single!(radius_incoming);
 }
 
 const fn style<N: Notation>(_: &N) -> Style {
     N::STYLE
+}
+
+const fn refers<N: Notation>(_: &N) -> bool {
+    N::REFERS
+}
+
+const fn values<N: Notation>(_: &N) -> &'static str {
+    N::VALUES
 }
 
 /// A property with a few words for values.
@@ -553,18 +668,6 @@ const fn inert<T>(
 const NO_ONLY: &[(&str, Treatment)] = &[("no", Treatment::Fine), ("yes", Treatment::NotYet)];
 const UNSET: &[(&str, Treatment)] = &[("", Treatment::Fine), ("none", Treatment::Fine)];
 const DEFAULT: &[(&str, Treatment)] = &[("", Treatment::Fine), ("default", Treatment::Fine)];
-const UNLIMITED: &[(&str, Treatment)] = &[
-    ("0", Treatment::Fine),
-    ("", Treatment::Fine),
-    ("unlimited", Treatment::Fine),
-];
-const NO_TIME: &[(&str, Treatment)] = &[
-    ("", Treatment::Fine),
-    ("none", Treatment::Fine),
-    ("0", Treatment::Fine),
-    ("0s", Treatment::Fine),
-    ("00:00:00", Treatment::Fine),
-];
 /// Nothing of the kind happens, so that only `yes` promises something.
 const NEVER_DONE: &[(&str, Treatment)] = &[
     ("default", Treatment::Fine),

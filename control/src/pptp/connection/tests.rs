@@ -334,6 +334,7 @@ fn several_calls_live_on_one_connection() {
             }
             Command::Close(_)
             | Command::Send(_)
+            | Command::Traced(..)
             | Command::Started { .. }
             | Command::CallRequested { .. }
             | Command::CallConnected { .. } => None,
@@ -675,7 +676,8 @@ proptest! {
                     }
                     Command::Close(_) => closed = true,
                     Command::Send(bytes) => prop_assert!(Repr::parse(&bytes).is_ok()),
-                    Command::Started { .. }
+                    Command::Traced(..)
+                    | Command::Started { .. }
                     | Command::CallRequested { .. }
                     | Command::CallConnected { .. } => {}
                 }

@@ -15,7 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::*;
 use crate::engine::testing::{in_namespace, interfaces, ip, wait_for};
 use crate::engine::tun::{self, Tun};
-use crate::ipc::Interface;
+use crate::ipc::{Interface, Membership};
 
 const SMALL: Config = Config {
     entries: 8,
@@ -423,6 +423,7 @@ fn tun(name: &str) -> Tun {
         mtu: 256,
         check_source: false,
         ipv6: None,
+        membership: Membership::default(),
     };
     tun::create(&interface, false).unwrap()
 }

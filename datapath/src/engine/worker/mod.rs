@@ -15,7 +15,7 @@ use super::tun::Tun;
 use super::uring::{self, Completion, Ring};
 use super::xsk::Queue;
 use crate::ids::{CallId, SessionId, WorkerId};
-use crate::ipc::{LinkOptions, Tunnel, WorkerTotals};
+use crate::ipc::{LinkOptions, Prefix, Tunnel, WorkerTotals};
 use crate::mppe::{AnyEngine, Parameters, engine};
 use crate::session::{InnerAddress, Notice, Session};
 use crate::stats::{DropReason, Drops, SessionCounters, WorkerCounters};
@@ -73,6 +73,8 @@ pub enum Command {
     ResetMppe(SessionId),
     /// Move the session's packets to and from this interface.
     Attach(SessionId, Tun, InnerAddress),
+    /// These networks are behind the peer.
+    SetNetworks(SessionId, Vec<Prefix>),
     /// Carry IPv6, or not.
     SetIpv6(SessionId, bool),
     /// Give the interface back.
@@ -425,6 +427,11 @@ impl Worker {
                 }
             }
             Command::Attach(id, tun, inner) => self.attach(id, tun, inner),
+            Command::SetNetworks(id, networks) => {
+                if let Some(entry) = self.entry(id) {
+                    entry.session.set_networks(networks);
+                }
+            }
             Command::SetIpv6(id, ipv6) => {
                 if let Some(entry) = self.entry(id) {
                     entry.session.set_ipv6(ipv6);

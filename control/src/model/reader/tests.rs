@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::{AddressSource, DEMO, PptpServer, Service};
+use super::super::{AddressSource, DEMO, PptpServer, Running, Service};
 use super::*;
 use crate::ppp::{AuthMethod, Encryption, UseIpv6};
 
@@ -35,7 +35,7 @@ fn a_compact_export_is_a_configuration() {
     .unwrap();
 
     assert_eq!(warnings, []);
-    assert_eq!(config.identity, "gate");
+    assert_eq!(config.identity.name, "gate");
     assert!(config.server.enabled);
     assert_eq!(config.server.authentication, [AuthMethod::MsChapV2]);
     assert_eq!(config.server.default_profile, "pptp-profile");
@@ -63,7 +63,7 @@ fn a_compact_export_is_a_configuration() {
     assert!(!client.disabled);
     assert_eq!(config.secrets[0].service, Service::Pptp);
     assert_eq!(config.secrets[1].comment, "on été");
-    assert!(config.secret("user3").unwrap().disabled);
+    assert!(Running::new(config).secret("user3").unwrap().disabled);
 }
 
 #[test]
@@ -71,6 +71,7 @@ fn the_demonstration_is_a_configuration() {
     let (config, warnings) = Config::parse(DEMO).unwrap();
 
     assert_eq!(warnings, []);
+    let config = Running::new(config);
     let secret = config.secret("MT-User").unwrap();
     assert_eq!(secret.password.as_str(), "StrongPass");
     let resolved = config.resolve(secret);
@@ -123,9 +124,19 @@ fn errors_are_told_in_the_words_of_the_product_with_their_place() {
             "/ip address\nadd x=1",
             "bad command name address (line 1 column 5)",
         ),
+        ("/ppp secret remove 0", "no such item (line 1 column 20)"),
         (
-            "/ppp secret remove 0",
-            "bad command name remove (line 1 column 13)",
+            "/ppp active remove 0",
+            "remove is only for the console (line 1 column 13)",
+        ),
+        (
+            "/ppp secret print",
+            "print is only for the console (line 1 column 13)",
+        ),
+        ("/ppp se\nfoo", "bad command name foo (line 2 column 1)"),
+        (
+            "/i p add name=x",
+            "ambiguous command name i (line 1 column 2)",
         ),
         (
             "/ppp secret add/x name=u",
@@ -214,12 +225,16 @@ fn errors_are_told_in_the_words_of_the_product_with_their_place() {
             "no such item (line 1 column 18)",
         ),
         (
-            "/ppp profile set 0 local-address=10.0.0.1",
+            "/ppp profile set 2 local-address=10.0.0.1",
             "no such item (line 1 column 18)",
         ),
         (
-            "/ppp profile set [find name=x] comment=a",
-            "no such item (line 1 column 18)",
+            "/ppp profile set [find foo=x] comment=a",
+            "expected end of command (line 1 column 24)",
+        ),
+        (
+            "/ppp profile remove 0",
+            "failure: can not remove default profile (line 1 column 14)",
         ),
         (
             "/ppp profile set comment=a",
@@ -311,46 +326,14 @@ fn multilink_ipv6_and_limits_are_read() {
 #[test]
 fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
     for (text, expected) in [
-        (
-            "/ppp profile add name=p rate-limit=1M",
-            "rate-limit is not supported yet",
-        ),
-        (
-            "/ppp profile add name=p idle-timeout=5m",
-            "idle-timeout is not supported yet",
-        ),
         ("/ppp profile add name=p use-upnp=maybe", "syntax error"),
         (
             "/ppp profile add name=p bridge=b",
             "bridge is not supported: carry Ethernet by VXLAN or GRETAP inside the tunnel",
         ),
         (
-            "/ppp secret add name=u routes=10.1.0.0/16",
-            "routes is not supported yet",
-        ),
-        (
-            "/ppp secret add name=u limit-bytes-in=5",
-            "limit-bytes-in is not supported yet",
-        ),
-        (
             "/interface pptp-client add connect-to=a user=u add-default-route=yes",
             "add-default-route=yes is not supported yet",
-        ),
-        (
-            "/interface pptp-server add user=u",
-            "/interface pptp-server is not supported yet",
-        ),
-        (
-            "/radius\nadd address=10.0.0.1",
-            "/radius is not supported yet",
-        ),
-        (
-            "/radius incoming set accept=yes",
-            "/radius incoming is not supported yet",
-        ),
-        (
-            "/ppp aaa set use-radius=yes",
-            "/ppp aaa is not supported yet",
         ),
     ] {
         let all = errors(text);
@@ -376,8 +359,9 @@ fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
 #[test]
 fn what_has_no_effect_is_accepted_with_a_warning() {
     let (_, warnings) = Config::parse(
-        "/ppp profile add name=p use-compression=yes parent-queue=q change-tcp-mss=yes\n\
-         /ppp secret add name=u service=l2tp caller-id=00:11",
+        "/ppp profile add name=p use-compression=yes parent-queue=q\n\
+         /ppp secret add name=u service=l2tp caller-id=00:11\n\
+         /ppp profile add name=q address-list=\"a;b\" incoming-filter=c",
     )
     .unwrap();
 
@@ -387,9 +371,9 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
         [
             "use-compression=yes has no effect (line 1 column 41)",
             "parent-queue has no effect (line 1 column 58)",
-            "change-tcp-mss=yes has no effect (line 1 column 75)",
             "service: this service is not offered: nobody logs in (line 2 column 32)",
             "caller-id: not an IPv4 address: no PPTP client matches it (line 2 column 47)",
+            "address-list: nftables cannot call anything so: it has no effect (line 3 column 38)",
         ]
     );
 }
@@ -409,7 +393,7 @@ fn every_error_is_told_at_once_in_the_order_of_the_text() {
             "expected end of command (line 3 column 12)",
             "syntax error (line 3 column 27)",
             "syntax error (line 4 column 10)",
-            "bad command name remove (line 5 column 1)",
+            "no such item (line 5 column 8)",
         ]
     );
     let nonsense = "nonsense\n".repeat(10_000);
@@ -441,6 +425,10 @@ fn profiles_are_selected_by_name_id_or_find() {
         "[ find name=default-encryption ]",
         "[find default=yes name=default-encryption use-encryption=yes]",
         "*0,default-encryption",
+        "1",
+        "0,1",
+        "[find name~\"enc\"]",
+        "[find where use-encryption=yes or name=default]",
         "[ find default=yes ]",
         "[find]",
     ] {
@@ -491,6 +479,7 @@ fn a_name_may_have_a_secret_for_each_service() {
     )
     .unwrap();
 
+    let config = Running::new(config);
     assert_eq!(config.secret("u").unwrap().password.as_str(), "pptp");
 }
 
@@ -613,4 +602,59 @@ fn word() -> impl Strategy<Value = String> {
 fn errors(text: &str) -> Vec<String> {
     let errors = Config::parse(text).unwrap_err();
     errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn whatever_makes_changes_may_stand_in_a_file() {
+    let (config, warnings) = Config::parse(
+        "/ppp secret\n\
+         add name=a; add name=b comment=x; add name=c; add name=d profile=default-encryption\n\
+         remove b\n\
+         disable [find name=c]\n\
+         comment 0 \"the first\"\n\
+         set a name=first\n\
+         unset d profile\n\
+         add copy-from=c name=e\n\
+         /radius\n\
+         add address=10.0.0.1; add address=10.0.0.2; move 1 0\n\
+         remove [find address=10.0.0.9]\n",
+    )
+    .unwrap();
+
+    let secret = |name| {
+        config
+            .secrets
+            .iter()
+            .find(|secret| secret.name == name)
+            .unwrap()
+    };
+    assert_eq!(config.secrets.len(), 4);
+    assert!(secret("c").disabled && secret("e").disabled && !secret("d").disabled);
+    assert_eq!(secret("first").comment, "the first");
+    assert_eq!(secret("d").profile, "default");
+    let second = Ipv4Addr::new(10, 0, 0, 2);
+    assert_eq!(config.radius[0].address, Some(second));
+    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["no item was found: nothing is changed (line 11 column 1)"]
+    );
+}
+
+#[test]
+fn a_new_name_of_a_profile_or_pool_reaches_who_refers_to_it() {
+    let (config, _) = Config::parse(
+        "/ip pool add name=q ranges=10.0.0.0/24\n\
+         /ppp profile add name=p remote-address=q\n\
+         /ppp secret add name=u profile=p\n\
+         /interface pptp-server server set default-profile=p\n\
+         /ip pool set q name=pool\n\
+         /ppp profile set p name=profile\n",
+    )
+    .unwrap();
+
+    assert_eq!(config.secrets[0].profile, "profile");
+    assert_eq!(config.server.default_profile, "profile");
+    let pool = Some(AddressSource::Pool("pool".to_owned()));
+    assert_eq!(config.profile("profile").unwrap().remote_address, pool);
 }

@@ -1,8 +1,8 @@
-//! Cuts configuration text into statements, and statements into words with their positions.
+//! Cuts text into statements, and statements into words with their positions.
 //!
 //! A statement ends at the end of its line or at `;`. A `\` at the end of a line joins it with the
-//! next one, without that one's indentation, also inside a value. Scripting (`:put`, `$name`,
-//! `(1 + 2)`) is not part of the language.
+//! next one, without that one's indentation, also inside a value. Scripting (`:put`, `$name`) is
+//! not part of the language; parentheses and comparisons are, for what stands behind `where`.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub struct Position {
 
 impl Position {
     /// The place `characters` further on in the same line.
-    pub(super) const fn plus(self, characters: usize) -> Self {
+    pub(crate) const fn plus(self, characters: usize) -> Self {
         Self {
             line: self.line,
             column: self.column + characters,
@@ -34,17 +34,17 @@ impl fmt::Display for Position {
 }
 
 /// One word of a statement.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Word {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word {
     /// Where it begins.
-    pub(super) at: Position,
+    pub(crate) at: Position,
     /// What it is.
-    pub(super) kind: WordKind,
+    pub(crate) kind: WordKind,
 }
 
 /// The kinds of words.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum WordKind {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WordKind {
     /// `print`, `/ppp`, `*0`.
     Bare(String),
     /// `"a name"`.
@@ -58,18 +58,62 @@ pub(super) enum WordKind {
         /// Where the value begins, its quote included.
         value_at: Position,
     },
-    /// `!name`: back to the default.
+    /// `!name`: back to the default; behind `where`: this flag is not set.
     Unset(String),
+    /// `name~value` and the like, behind `where`.
+    Comparison {
+        /// Left of the operator.
+        name: String,
+        /// The operator.
+        operator: Operator,
+        /// Right of it.
+        value: String,
+    },
+    /// `(`.
+    Open,
+    /// `)`.
+    Close,
+    /// `!` in front of a parenthesis.
+    Not,
     /// `[ find default=yes ]`, without the brackets.
     Brackets(Vec<Word>),
 }
 
+/// How two values are compared, besides `=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `~`: the value is a regular expression.
+    Matches,
+}
+
+impl Operator {
+    /// The longer one of two that begin alike stands first.
+    const ALL: [(&'static str, Self); 6] = [
+        ("!=", Self::NotEqual),
+        ("<=", Self::LessOrEqual),
+        (">=", Self::GreaterOrEqual),
+        ("<", Self::Less),
+        (">", Self::Greater),
+        ("~", Self::Matches),
+    ];
+}
+
 /// The text is not made of words; the position says where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) Position);
+pub(crate) struct Malformed(pub(crate) Position);
 
 /// The statements of `text`. A malformed one is reported and skipped to the end of its line.
-pub(super) fn statements(text: &str) -> impl Iterator<Item = Result<Vec<Word>, Malformed>> + '_ {
+pub(crate) fn statements(text: &str) -> impl Iterator<Item = Result<Vec<Word>, Malformed>> + '_ {
     let mut cursor = Cursor::new(text);
     std::iter::from_fn(move || {
         cursor.skip_between_statements();
@@ -86,6 +130,8 @@ pub(super) fn statements(text: &str) -> impl Iterator<Item = Result<Vec<Word>, M
 struct Cursor<'a> {
     rest: &'a str,
     at: Position,
+    /// Parentheses that are open.
+    depth: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -93,6 +139,7 @@ impl<'a> Cursor<'a> {
         Self {
             rest: text.strip_prefix('\u{feff}').unwrap_or(text),
             at: Position { line: 1, column: 1 },
+            depth: 0,
         }
     }
 
@@ -158,6 +205,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn statement(&mut self) -> Result<Vec<Word>, Malformed> {
+        self.depth = 0;
         let mut words = Vec::new();
         loop {
             self.skip_blanks();
@@ -195,42 +243,88 @@ impl<'a> Cursor<'a> {
         let at = self.at;
         let kind = match self.peek() {
             Some('"') => WordKind::Quoted(self.quoted()?.to_string()),
+            Some('(') => {
+                self.bump();
+                self.depth += 1;
+                return Ok(Word {
+                    at,
+                    kind: WordKind::Open,
+                });
+            }
+            Some(')') => {
+                self.bump();
+                self.depth = self.depth.checked_sub(1).ok_or(Malformed(at))?;
+                WordKind::Close
+            }
             Some('!') => {
                 self.bump();
+                if self.peek() == Some('(') {
+                    return Ok(Word {
+                        at,
+                        kind: WordKind::Not,
+                    });
+                }
                 let name = self.bare(&['='])?;
                 if name.is_empty() {
                     return Err(Malformed(self.at));
                 }
                 WordKind::Unset(name.to_string())
             }
-            _ => {
-                let name = self.bare(&['='])?;
-                if self.peek() == Some('=') {
-                    if name.is_empty() {
-                        return Err(Malformed(at));
-                    }
-                    self.bump();
-                    // A joined line end stands between `=` and the value: look past it first.
-                    let quoted = self.peek() == Some('"');
-                    let value_at = self.at;
-                    WordKind::Argument {
-                        name: name.to_string(),
-                        value: if quoted {
-                            self.quoted()?
-                        } else {
-                            self.bare(&[])?
-                        },
-                        value_at,
-                    }
-                } else if name.is_empty() {
-                    return Err(Malformed(at));
-                } else {
-                    WordKind::Bare(name.to_string())
-                }
-            }
+            // The name of a dynamic interface.
+            Some('<') => WordKind::Bare(self.bare(&['='])?.to_string()),
+            _ => self.named(at)?,
         };
         self.expect_end_of_word()?;
         Ok(Word { at, kind })
+    }
+
+    /// A bare word, `name=value`, or a comparison.
+    fn named(&mut self, at: Position) -> Result<WordKind, Malformed> {
+        let name = self.bare(&['=', '!', '<', '>', '~'])?;
+        if self.peek() == Some('=') {
+            if name.is_empty() {
+                return Err(Malformed(at));
+            }
+            self.bump();
+            let (value_at, value) = self.value()?;
+            return Ok(WordKind::Argument {
+                name: name.to_string(),
+                value,
+                value_at,
+            });
+        }
+        if name.is_empty() {
+            return Err(Malformed(at));
+        }
+        let rest = self.rest;
+        let operator = Operator::ALL
+            .into_iter()
+            .find(|(sign, _)| rest.starts_with(sign));
+        let Some((sign, operator)) = operator else {
+            return Ok(WordKind::Bare(name.to_string()));
+        };
+        for _ in sign.chars() {
+            self.bump();
+        }
+        let (_, value) = self.value()?;
+        Ok(WordKind::Comparison {
+            name: name.to_string(),
+            operator,
+            value: value.to_string(),
+        })
+    }
+
+    /// What stands behind `=` or another operator, and where it begins.
+    fn value(&mut self) -> Result<(Position, Zeroizing<String>), Malformed> {
+        // A joined line end stands between `=` and the value: look past it first.
+        let quoted = self.peek() == Some('"');
+        let at = self.at;
+        let value = if quoted {
+            self.quoted()?
+        } else {
+            self.bare(&[])?
+        };
+        Ok((at, value))
     }
 
     /// Characters up to a blank, the end of the statement or one of `stops`. What only quotes may
@@ -238,7 +332,8 @@ impl<'a> Cursor<'a> {
     fn bare(&mut self, stops: &[char]) -> Result<Zeroizing<String>, Malformed> {
         let mut text = Zeroizing::new(String::new());
         while let Some(next) = self.peek() {
-            if next.is_whitespace() || matches!(next, ';' | ']') || stops.contains(&next) {
+            let ends = next.is_whitespace() || matches!(next, ';' | ']') || stops.contains(&next);
+            if ends || (next == ')' && self.depth > 0) {
                 break;
             }
             if matches!(next, '"' | '[' | '(' | ')' | '{' | '}' | '$' | '\\') {
@@ -305,6 +400,7 @@ impl<'a> Cursor<'a> {
     fn expect_end_of_word(&mut self) -> Result<(), Malformed> {
         match self.peek() {
             None | Some(';' | ']') => Ok(()),
+            Some(')') if self.depth > 0 => Ok(()),
             Some(next) if next.is_whitespace() => Ok(()),
             Some(_) => Err(Malformed(self.at)),
         }
@@ -360,6 +456,21 @@ mod tests {
     }
 
     #[test]
+    fn conditions_have_operators_and_parentheses() {
+        assert_eq!(
+            shapes("print where (name~\"^a b\" or !(mtu>=1400)) !dynamic user!=x"),
+            [
+                "1:1 print | 1:7 where | 1:13 ( | 1:14 name Matches ^a b | 1:26 or | 1:29 ! | 1:30 ( \
+                 | 1:31 mtu GreaterOrEqual 1400 | 1:40 ) | 1:41 ) | 1:43 !dynamic | 1:52 user NotEqual x"
+            ]
+        );
+        assert_eq!(
+            shapes("remove <pptp-a>,<pptp-b>"),
+            ["1:1 remove | 1:8 <pptp-a>,<pptp-b>"]
+        );
+    }
+
+    #[test]
     fn what_is_not_a_word_is_reported_where_it_stands() {
         for (text, column) in [
             ("add name=\"open", 10),
@@ -373,7 +484,9 @@ mod tests {
             ("set [ find", 11),
             ("set [ find [ a ] ]", 12),
             ("set ] a", 5),
-            (":put (1 + 2)", 6),
+            (":put 1)", 7),
+            ("add x(", 6),
+            ("find ~x", 6),
             ("add =5", 5),
             ("add !", 6),
             ("add \\", 5),
@@ -397,7 +510,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics_or_hangs(text in r#"([a-z=/ ;#\[\]"\\$!\r\n]|\\\n|\PC){0,80}"#) {
+        fn no_text_panics_or_hangs(text in r#"([a-z=/ ;#\[\]()<>~"\\$!\r\n]|\\\n|\PC){0,80}"#) {
             prop_assert!(statements(&text).count() <= text.len());
         }
 
@@ -434,6 +547,14 @@ mod tests {
                     value_at,
                 } => format!("{name}={}@{}", value.as_str(), place(*value_at)),
                 WordKind::Unset(name) => format!("!{name}"),
+                WordKind::Comparison {
+                    name,
+                    operator,
+                    value,
+                } => format!("{name} {operator:?} {value}"),
+                WordKind::Open => "(".to_owned(),
+                WordKind::Close => ")".to_owned(),
+                WordKind::Not => "!".to_owned(),
                 WordKind::Brackets(words) => {
                     return format!("{} [{}]", place(word.at), shape(words));
                 }

@@ -1,0 +1,5 @@
+//! The files of pppd: secrets, and options.
+
+pub(super) mod options;
+pub(super) mod secrets;
+mod words;
