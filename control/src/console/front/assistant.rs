@@ -1,7 +1,7 @@
 //! What the line editor asks while a line is edited: completion, colours, and the keys for help.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,16 +18,18 @@ use super::colour::Colours;
 use super::complete::{Candidate, candidates, help};
 use super::guide::Guide;
 use super::reading::{Class, Reading};
+use super::session;
 use super::statement::ends_in_quotes;
+use crate::language::path::Path;
 
 /// Helps to type a command.
 pub(super) struct Assistant<'e> {
     pub(super) guide: Guide,
     pub(super) colours: Colours,
-    pub(super) exchange: RefCell<&'e mut dyn Exchange>,
+    pub(super) exchange: RefCell<&'e mut Exchange<'e>>,
     pub(super) typing: Arc<Mutex<Typing>>,
     /// The menu in which the command begins.
-    pub(super) home: RefCell<Vec<&'static str>>,
+    pub(super) home: Cell<&'static Path>,
     /// What was listed last.
     pub(super) listed: RefCell<BTreeMap<String, Class>>,
 }
@@ -50,13 +52,13 @@ impl Typing {
 
 impl<'e> Assistant<'e> {
     /// Nothing typed yet.
-    pub(super) fn new(exchange: &'e mut dyn Exchange, colours: Colours) -> Self {
+    pub(super) fn new(exchange: &'e mut Exchange<'e>, colours: Colours) -> Self {
         Self {
             guide: Guide::new(),
             colours,
             exchange: RefCell::new(exchange),
             typing: Arc::default(),
-            home: RefCell::default(),
+            home: Cell::default(),
             listed: RefCell::default(),
         }
     }
@@ -73,13 +75,13 @@ impl<'e> Assistant<'e> {
         let before = Typing::with(&self.typing, |typing| typing.before.clone());
         tell(&Reading::new(
             &self.guide,
-            &self.home.borrow(),
+            self.home.get(),
             &(before + line),
         ))
     }
 
     fn names(&self, path: &[&str]) -> Vec<String> {
-        self.exchange.borrow_mut().names(path)
+        session::names(&mut **self.exchange.borrow_mut(), path)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Completion and help: what may stand where a line ends.
 
-use std::fmt::Write as _;
-
-use super::guide::{Argument, Condition, Guide, Step, Values, purpose};
+use super::guide::{Argument, Condition, Guide, Positional, Step, Values, purpose};
 use super::reading::{Class, Next, Place};
+use crate::language::write;
 
 /// Asks for the names of the items that a menu has now.
 pub(super) type Names<'a> = dyn Fn(&[&str]) -> Vec<String> + 'a;
@@ -52,7 +51,7 @@ pub(super) fn candidates(guide: &Guide, next: &Next<'_>, names: &Names<'_>) -> V
             candidates.extend(guide.below(menu).into_iter().map(|step| match step {
                 Step::Menu(name) => {
                     let path: Vec<_> = menu.iter().copied().chain([name]).collect();
-                    Candidate::new(name, separator, Class::Menu, purpose(&path).to_owned())
+                    Candidate::new(name, separator, Class::Menu, purpose(&path))
                 }
                 Step::Command(command) => {
                     let help = command.help.to_owned();
@@ -62,7 +61,7 @@ pub(super) fn candidates(guide: &Guide, next: &Next<'_>, names: &Names<'_>) -> V
         }
         Place::Arguments {
             menu,
-            wants_items: true,
+            positional: [Positional::Items, ..],
             ..
         } => candidates.extend(
             names(menu)
@@ -81,7 +80,7 @@ pub(super) fn candidates(guide: &Guide, next: &Next<'_>, names: &Names<'_>) -> V
             }
         }
         Place::Condition(menu) => {
-            let properties = guide.properties(menu).iter();
+            let properties = guide.conditions(menu).iter();
             candidates.extend(properties.map(|argument| Candidate {
                 help: argument.help.to_owned(),
                 ..property(argument)
@@ -92,7 +91,7 @@ pub(super) fn candidates(guide: &Guide, next: &Next<'_>, names: &Names<'_>) -> V
             ..
         }) => {
             let end = if values.is_list { "" } else { " " };
-            let words = values.words.iter().map(|&word| word.to_owned());
+            let words = values.words.iter().cloned();
             let named = values.names_of.map(names).unwrap_or_default();
             for value in words.chain(named) {
                 candidates.push(Candidate::value(&value, end, next));
@@ -109,7 +108,8 @@ pub(super) fn help(guide: &Guide, next: &Next<'_>, names: &Names<'_>) -> Vec<Can
     let mut rows = candidates(guide, next, names);
     let other = match &next.place {
         Place::Arguments {
-            wants_items: true, ..
+            positional: [Positional::Items, ..],
+            ..
         } => {
             let help = "numbers of the last print, names, ids, or [find ...]";
             Some(("numbers", help.to_owned()))
@@ -151,11 +151,11 @@ fn property(argument: &Argument) -> Candidate {
     if values.is_required {
         notes.push("required".to_owned());
     }
-    let mut choice: Vec<_> = values.words.iter().map(|&word| word.to_owned()).collect();
+    let mut choice: Vec<_> = values.words.clone();
     choice.extend(
         values
             .names_of
-            .map(|menu| format!("name of a /{}", menu.join("/"))),
+            .map(|menu| format!("an item of /{}", menu.join(" "))),
     );
     choice.extend((!values.shape.is_empty()).then(|| values.shape.clone()));
     if !choice.is_empty() {
@@ -163,6 +163,7 @@ fn property(argument: &Argument) -> Candidate {
         notes.push(choice.join(separator));
     }
     notes.extend(default_of(values));
+    notes.extend(argument.is_inert.then(|| "has no effect".to_owned()));
     Candidate {
         replacement: format!("{}=", argument.name),
         ..Candidate::new(
@@ -188,28 +189,13 @@ fn described(help: &str, notes: impl IntoIterator<Item = String>) -> String {
 }
 
 /// `text` as one word of the language: in quotes if it needs them or `anyway`.
-pub(super) fn quoted(text: &str, anyway: bool) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@');
-    if !anyway && !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
+fn quoted(text: &str, anyway: bool) -> String {
+    // Where items are named, a comma stands between two of them.
+    if anyway || text.contains(',') {
+        write::quoted(text)
+    } else {
+        write::value(text)
     }
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' | '$' => {
-                out.push('\\');
-                out.push(c);
-            }
-            _ if c.is_control() => {
-                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                    let _ = write!(out, "\\{byte:02X}");
-                }
-            }
-            _ => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]

@@ -1,32 +1,39 @@
 //! What may be typed: the menus, their commands, and what these take.
 //!
-//! This is no second list of properties: their names, help and defaults are those of the
-//! [schema](crate::model::schema), and what they take is found out by [asking](probe) the schema's
-//! own reader.
+//! All of it is taken from the [schema](crate::model::schema), from what prints and exports can
+//! show, and from what the language knows of commands. Only the commands that the console carries
+//! out itself are named here.
 
-use crate::model::{Config, Pool, PptpClient, PptpServer, Profile, Secret};
+use std::collections::BTreeMap;
+
+use crate::language::path::{self, Found, Path, shortened};
+use crate::model::schema::MENUS;
 
 mod commands;
-mod probe;
+mod values;
 
-/// The path of a menu.
-pub(super) type Path = &'static [&'static str];
+/// The commands that the console carries out itself, in every menu.
+pub(super) const OWN: &[(&str, &str)] = &[(QUIT, "leave the console")];
+
+/// The command that leaves the console.
+pub(super) const QUIT: &str = "quit";
 
 /// Everything that may be typed.
 #[derive(Debug)]
 pub(super) struct Guide {
-    menus: Vec<Menu>,
+    menus: BTreeMap<&'static Path, Menu>,
     /// What works in every menu.
-    everywhere: Vec<Command>,
+    own: Vec<Command>,
 }
 
-/// A menu with commands.
+/// A menu, or the way to some.
 #[derive(Debug)]
-pub(super) struct Menu {
-    path: Path,
+struct Menu {
+    /// The menus below it.
+    below: Vec<&'static str>,
     commands: Vec<Command>,
     /// What its items may be chosen by.
-    properties: Vec<Argument>,
+    conditions: Vec<Argument>,
 }
 
 /// A command of a menu.
@@ -34,11 +41,20 @@ pub(super) struct Menu {
 pub(super) struct Command {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
-    /// It is about items of its menu, which come first.
-    pub(super) takes_items: bool,
+    /// What comes first, without a name.
+    pub(super) positional: &'static [Positional],
     /// What it takes besides.
     pub(super) arguments: Vec<Argument>,
     pub(super) condition: Condition,
+}
+
+/// What a command takes without a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Positional {
+    /// Items of its menu.
+    Items,
+    /// A text, which may have its name as well.
+    Text,
 }
 
 /// Where a command takes a condition that items have to meet.
@@ -57,14 +73,35 @@ pub(super) struct Argument {
     pub(super) help: &'static str,
     /// What stands behind `=`; `None` if the name is all.
     pub(super) values: Option<Values>,
+    /// This program does nothing about it.
+    pub(super) is_inert: bool,
 }
 
 impl Argument {
+    /// A name that stands alone.
+    const fn word(name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            help,
+            values: None,
+            is_inert: false,
+        }
+    }
+
+    /// A name with one of these values.
+    const fn of(name: &'static str, help: &'static str, values: Values) -> Self {
+        Self {
+            name,
+            help,
+            values: Some(values),
+            is_inert: false,
+        }
+    }
+
     /// Its value is nobody else's business.
     pub(super) fn is_sensitive(&self) -> bool {
-        self.values
-            .as_ref()
-            .is_some_and(|values| values.is_sensitive)
+        let values = self.values.as_ref();
+        values.is_some_and(|values| values.is_sensitive)
     }
 }
 
@@ -72,9 +109,9 @@ impl Argument {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Values {
     /// Those that are words.
-    pub(super) words: Vec<&'static str>,
+    pub(super) words: Vec<String>,
     /// The menu whose items' names are values.
-    pub(super) names_of: Option<Path>,
+    pub(super) names_of: Option<&'static Path>,
     /// What other values look like, as `128..1500`; empty if there are none.
     pub(super) shape: String,
     /// Several of them may be given, with commas between.
@@ -85,6 +122,16 @@ pub(super) struct Values {
     pub(super) is_required: bool,
     /// It is nobody else's business.
     pub(super) is_sensitive: bool,
+}
+
+impl Values {
+    /// Anything that looks like this.
+    fn shaped(shape: &str) -> Self {
+        Self {
+            shape: shape.to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 /// What a word of a path names.
@@ -106,61 +153,74 @@ impl Step<'_> {
 impl Guide {
     /// Of the menus that this program has.
     pub(super) fn new() -> Self {
-        let menus = vec![
-            commands::root(),
-            commands::sessions(),
-            commands::single::<PptpServer>(),
-            commands::running::<PptpClient>(),
-            commands::rows::<Pool>(),
-            commands::active(),
-            commands::rows::<Profile>(),
-            commands::rows::<Secret>(),
-            commands::single::<Config>(),
-            commands::datapath(),
-        ];
-        let everywhere = vec![commands::quit()];
-        Self { menus, everywhere }
+        let paths = MENUS.iter().flat_map(|menu| {
+            let ends = 0..=menu.path.len();
+            ends.map(|end| &menu.path[..end])
+        });
+        let own = OWN.iter().map(|&(name, help)| Command {
+            name,
+            help,
+            positional: &[],
+            arguments: Vec::new(),
+            condition: Condition::Nowhere,
+        });
+        Self {
+            menus: paths.map(|path| (path, Menu::at(path))).collect(),
+            own: own.collect(),
+        }
     }
 
     /// What may be named in the menu `path`: the menus below it, then the commands.
     pub(super) fn below(&self, path: &[&str]) -> Vec<Step<'_>> {
-        let mut names: Vec<_> = self
-            .menus
-            .iter()
-            .filter(|menu| menu.path.starts_with(path))
-            .filter_map(|menu| menu.path.get(path.len()).copied())
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        let commands = self.menu(path).map_or(&[][..], |menu| &menu.commands);
-        let menus = names.into_iter().map(Step::Menu);
-        let commands = commands.iter().chain(&self.everywhere);
+        let menu = self.menu(path);
+        let menus = menu.into_iter().flat_map(|menu| &menu.below);
+        let commands = menu.into_iter().flat_map(|menu| &menu.commands);
+        let menus = menus.map(|&name| Step::Menu(name));
+        let commands = commands.chain(&self.own);
         menus.chain(commands.map(Step::Command)).collect()
     }
 
     /// What `word` names in the menu `path`, in full or by a beginning that nothing else has.
     pub(super) fn step(&self, path: &[&str], word: &str) -> Option<Step<'_>> {
-        unambiguous(self.below(path), word, Step::name)
+        let steps = self.below(path).into_iter();
+        one(shortened(word, steps.map(|step| (step.name(), step))))
     }
 
     /// `path` as it is written here; `None` if there is no such menu.
-    pub(super) fn path(&self, path: &[String]) -> Option<Vec<&'static str>> {
-        let is_begun = |menu: &&Menu| menu.path.iter().zip(path).all(|(ours, word)| ours == word);
-        let mut menus = self
-            .menus
-            .iter()
-            .filter(|menu| menu.path.len() >= path.len());
-        let menu = menus.find(is_begun)?;
-        Some(menu.path[..path.len()].to_vec())
+    pub(super) fn path(&self, path: &[String]) -> Option<&'static Path> {
+        let mut known = self.menus.keys();
+        known.find(|known| known.iter().eq(path)).copied()
     }
 
     /// What the items of the menu `path` may be chosen by.
-    pub(super) fn properties(&self, path: &[&str]) -> &[Argument] {
-        self.menu(path).map_or(&[], |menu| &menu.properties)
+    pub(super) fn conditions(&self, path: &[&str]) -> &[Argument] {
+        self.menu(path).map_or(&[], |menu| &menu.conditions)
     }
 
     fn menu(&self, path: &[&str]) -> Option<&Menu> {
-        self.menus.iter().find(|menu| menu.path == path)
+        let mut menus = self.menus.iter();
+        let found = menus.find(|(known, _)| **known == path)?;
+        Some(found.1)
+    }
+}
+
+impl Menu {
+    fn at(path: &'static Path) -> Self {
+        let mut below = Vec::new();
+        let mut commands = Vec::new();
+        for name in path::names(MENUS, path) {
+            match name {
+                path::Name::Menu(name) => below.push(name),
+                path::Name::Command(command) => commands.push(commands::command(path, command)),
+            }
+        }
+        below.sort_unstable();
+        commands.sort_by_key(|command| command.name);
+        Self {
+            below,
+            commands,
+            conditions: commands::conditions(path),
+        }
     }
 }
 
@@ -173,51 +233,31 @@ impl Command {
 
 /// The one of `arguments` that `word` names, in full or by a beginning that nothing else has.
 pub(super) fn named<'a>(arguments: &'a [Argument], word: &str) -> Option<&'a Argument> {
-    unambiguous(arguments, word, |argument| argument.name)
+    one(shortened(word, arguments.iter().map(|one| (one.name, one))))
 }
 
-/// What the menu `path` is for, in a few words.
-pub(super) fn purpose(path: &[&str]) -> &'static str {
-    let known = PURPOSES.iter().find(|(menu, _)| *menu == path);
-    known.map_or("", |&(_, purpose)| purpose)
-}
-
-const PURPOSES: &[(Path, &str)] = &[
-    (&["interface"], "tunnels"),
-    (&["interface", "pptp-client"], "tunnels that we dial"),
-    (&["interface", "pptp-server"], "tunnels of clients"),
-    (
-        &["interface", "pptp-server", "server"],
-        "how clients are let in",
-    ),
-    (&["ip"], "addresses"),
-    (&["ip", "pool"], "where clients' addresses are taken from"),
-    (&["ppp"], "users and what they get"),
-    (&["ppp", "active"], "users who are logged in"),
-    (&["ppp", "profile"], "what users have in common"),
-    (&["ppp", "secret"], "users and their passwords"),
-    (&["system"], "this machine"),
-    (&["system", "identity"], "its name"),
-    (&["datapath"], "how the packets move"),
-];
-
-fn unambiguous<T>(
-    all: impl IntoIterator<Item = T>,
-    word: &str,
-    name: impl Fn(&T) -> &'static str,
-) -> Option<T> {
-    let mut found = None;
-    let mut is_ambiguous = word.is_empty();
-    for one in all {
-        if name(&one) == word {
-            return Some(one);
-        }
-        if name(&one).starts_with(word) {
-            is_ambiguous |= found.is_some();
-            found = Some(one);
-        }
+fn one<T>(found: Found<T>) -> Option<T> {
+    match found {
+        Found::One(one) => Some(one),
+        Found::None | Found::Many => None,
     }
-    found.filter(|_| !is_ambiguous)
+}
+
+/// What the menu `path` holds, in a line.
+pub(super) fn purpose(path: &[&str]) -> String {
+    let menu = MENUS.iter().find(|menu| menu.path == path);
+    menu.map_or_else(
+        || {
+            // The way to others holds those.
+            let below = MENUS.iter().filter(|menu| menu.path.starts_with(path));
+            let names = below.filter_map(|menu| menu.path.get(path.len()));
+            let mut names: Vec<_> = names.copied().collect();
+            names.sort_unstable();
+            names.dedup();
+            names.join(", ")
+        },
+        |menu| menu.help.to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -225,17 +265,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_menu_has_a_purpose_and_every_command_help() {
+    fn every_menu_has_a_purpose_and_every_command_and_property_help() {
         let guide = Guide::new();
-        for menu in &guide.menus {
-            for end in 1..=menu.path.len() {
-                assert!(!purpose(&menu.path[..end]).is_empty(), "{:?}", menu.path);
-            }
-            assert!(!menu.commands.is_empty(), "{:?}", menu.path);
+        for (path, menu) in &guide.menus {
+            assert!(path.is_empty() || !purpose(path).is_empty(), "{path:?}");
+            assert!(!menu.commands.is_empty(), "{path:?}");
             for command in &menu.commands {
                 assert!(!command.help.is_empty(), "{}", command.name);
                 for argument in &command.arguments {
-                    assert!(!argument.help.is_empty(), "{}", argument.name);
+                    let is_state = command.name == "get";
+                    assert!(is_state || !argument.help.is_empty(), "{}", argument.name);
                 }
             }
         }
@@ -255,5 +294,44 @@ mod tests {
             step(&["interface", "pptp-server"], "server"),
             Some("server")
         );
+    }
+
+    #[test]
+    fn a_command_takes_what_its_menu_has() {
+        let guide = Guide::new();
+        for (path, command, expected) in [
+            (
+                &["ip", "pool"][..],
+                "add",
+                "comment copy-from name next-pool ranges",
+            ),
+            (
+                &["ip", "pool"],
+                "unset",
+                "comment name next-pool numbers ranges",
+            ),
+            (&["ip", "pool"], "comment", "comment numbers"),
+            (&["radius"], "move", "destination numbers"),
+            (&["ppp", "active"], "remove", "numbers"),
+            (&["system", "identity"], "set", "name"),
+            (&["system", "identity"], "get", "name"),
+            (&["interface", "pptp-client"], "monitor", "numbers once"),
+            (&[], "export", "compact show-sensitive terse verbose"),
+            (
+                &["datapath"],
+                "print",
+                "as-value brief count-only detail show-ids terse value-list without-paging",
+            ),
+        ] {
+            let Some(Step::Command(found)) = guide.step(path, command) else {
+                panic!("{command}");
+            };
+            let names: Vec<_> = found.arguments.iter().map(|one| one.name).collect();
+            assert_eq!(names.join(" "), expected, "{path:?} {command}");
+        }
+        let active = guide.conditions(&["ppp", "active"]);
+        assert!(active.iter().any(|one| one.name == "caller-id"));
+        let server = guide.conditions(&["interface", "pptp-server"]);
+        assert!(server.iter().any(|one| one.name == "dynamic"));
     }
 }

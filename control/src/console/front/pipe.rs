@@ -4,43 +4,52 @@ use std::io::{self, BufRead, Write};
 use std::thread;
 
 use super::guide::Guide;
-use super::session::{Session, is_empty, without_quit};
+use super::own::{self, Own};
+use super::session::{Session, is_empty};
 use super::statement::Statement;
-use super::{Exchange, Status};
+use super::{Exchange, told};
+use crate::console::wire::REPEAT_INTERVAL;
 
 /// Has the commands of `input` carried out up to the first one that is refused. What they answer
-/// is written to `out`, why one was refused to `errors`.
+/// is written to `out`, why one was refused to `errors`, or if `json` is set to `out` as well.
+/// Returns the exit status.
 pub(super) fn run(
-    exchange: &mut dyn Exchange,
+    exchange: &mut Exchange<'_>,
+    json: bool,
     input: &mut dyn BufRead,
     out: &mut dyn Write,
     errors: &mut dyn Write,
-) -> io::Result<Status> {
-    match commands(exchange, input, out, errors) {
+) -> io::Result<u8> {
+    match commands(exchange, json, input, out, errors) {
         // Whoever read it has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Status::Done),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         ended => ended,
     }
 }
 
 fn commands(
-    exchange: &mut dyn Exchange,
+    exchange: &mut Exchange<'_>,
+    json: bool,
     input: &mut dyn BufRead,
     out: &mut dyn Write,
     errors: &mut dyn Write,
-) -> io::Result<Status> {
+) -> io::Result<u8> {
     let guide = Guide::new();
-    let mut session = Session::default();
+    let mut session = Session::new(json);
     while let Some(text) = statement(input)? {
-        let (text, leaves) = without_quit(&guide, &session.home(&guide), &text);
-        if !is_empty(text) && !carried_out(exchange, &mut session, text, out, errors)? {
-            return Ok(Status::Refused);
+        let (text, own) = own::split(&guide, session.home(&guide), &text);
+        if !is_empty(text) {
+            let status = carry_out(exchange, &mut session, text, out, errors)?;
+            if status != 0 {
+                return Ok(status);
+            }
         }
-        if leaves {
-            break;
+        match own {
+            Some(Own::Quit) => break,
+            None => {}
         }
     }
-    Ok(Status::Done)
+    Ok(0)
 }
 
 /// The next statement, or line of them; `None` at the end.
@@ -58,126 +67,100 @@ fn statement(input: &mut dyn BufRead) -> io::Result<Option<String>> {
     Ok((!is_empty(statement.text())).then(|| statement.text().to_owned()))
 }
 
-/// Whether `text` could be carried out.
-fn carried_out(
-    exchange: &mut dyn Exchange,
+/// Has `text` carried out, again and again if that is what it is for. Returns its status.
+fn carry_out(
+    exchange: &mut Exchange<'_>,
     session: &mut Session,
     text: &str,
     out: &mut dyn Write,
     errors: &mut dyn Write,
-) -> io::Result<bool> {
+) -> io::Result<u8> {
+    let request = session.request(text, u16::MAX);
     loop {
-        let reply = match session.ask(exchange, text, u16::MAX) {
+        let reply = match exchange(&request) {
             Ok(reply) => reply,
             Err(error) => {
-                writeln!(errors, "{error}")?;
-                return Ok(false);
+                writeln!(errors, "greyhound: {}", told(error))?;
+                return Ok(1);
             }
         };
-        let to: &mut dyn Write = match reply.status {
-            Status::Done => out,
-            Status::Refused => errors,
+        session.note(&reply);
+        let to: &mut dyn Write = if reply.status == 0 || request.json {
+            out
+        } else {
+            errors
         };
         to.write_all(reply.text.as_bytes())?;
-        if !reply.text.is_empty() && !reply.text.ends_with('\n') {
-            to.write_all(b"\n")?;
-        }
         to.flush()?;
-        match (reply.status, reply.again) {
-            (Status::Refused, _) => return Ok(false),
-            (Status::Done, None) => return Ok(true),
-            (Status::Done, Some(pause)) => thread::sleep(pause),
+        if reply.status != 0 || !reply.repeats {
+            return Ok(reply.status);
         }
+        thread::sleep(REPEAT_INTERVAL);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::super::{Reply, Request};
     use super::*;
+    use crate::console::wire::{Error, Numbers, Reply, Request};
 
-    /// Answers each line with itself, `bad` with a refusal, and what `seen` has once more.
-    #[derive(Default)]
-    struct Echo {
-        seen: Vec<Request>,
-    }
-
-    impl Exchange for Echo {
-        fn run(&mut self, request: &Request) -> io::Result<Reply> {
-            self.seen.push(request.clone());
-            let rounds = self
-                .seen
-                .iter()
-                .filter(|seen| seen.line == "monitor 0")
-                .count();
-            let (text, status) = match &*request.line {
-                "bad" => ("bad command name bad (line 1 column 1)", Status::Refused),
-                "gone" => return Err(io::Error::other("nobody answers")),
-                line => (line, Status::Done),
-            };
-            Ok(Reply {
-                text: text.to_owned(),
-                status,
-                menu: Some(vec!["ppp".to_owned()]),
-                numbers: vec![7],
-                again: (rounds == 1).then_some(Duration::from_millis(1)),
-            })
-        }
-
-        fn names(&mut self, _: &[&str]) -> Vec<String> {
-            Vec::new()
-        }
-
-        fn identity(&mut self) -> String {
-            String::new()
-        }
+    /// Answers a line with itself, `bad` with a refusal, and `gone` not at all.
+    fn echo(seen: &mut Vec<Request>, request: &Request) -> Result<Reply, Error> {
+        seen.push(request.clone());
+        let (text, status) = match request.line.as_str() {
+            "gone" => return Err(Error::NotRunning("/run/nobody".into())),
+            "bad" => ("bad command name bad (line 1 column 1)", 1),
+            line => (line, 0),
+        };
+        let looks = seen.iter().filter(|one| one.line == request.line).count();
+        Ok(Reply {
+            text: format!("{text}\n"),
+            status,
+            menu: vec!["ppp".to_owned()],
+            numbers: Numbers::from([("ppp secret".to_owned(), vec![7])]),
+            repeats: request.line.starts_with("monitor") && looks < 2,
+        })
     }
 
     #[test]
     fn commands_are_carried_out_one_after_the_other() {
-        let mut echo = Echo::default();
         let input = "print\r\n\n# nothing\nadd \\\n name=a\nquit\nprint\n";
-        assert_eq!(
-            run_on(&mut echo, input),
-            (
-                Status::Done,
-                "print\nadd \\\n name=a\n".to_owned(),
-                String::new()
-            )
-        );
-        let [first, second] = &echo.seen[..] else {
-            panic!("{:?}", echo.seen);
+        let (seen, status, out, errors) = run_on(input);
+        assert_eq!((status, &*errors), (0, ""));
+        assert_eq!(out, "print\nadd \\\n name=a\n");
+        let [first, second] = &seen[..] else {
+            panic!("{seen:?}");
         };
         assert!(first.menu.is_empty() && first.numbers.is_empty());
-        assert_eq!(
-            (&*second.menu, &*second.numbers),
-            (&["ppp".to_owned()][..], &[7][..])
-        );
+        assert_eq!(second.menu, ["ppp"]);
+        assert_eq!(second.numbers["ppp secret"], [7]);
         assert_eq!(second.width, u16::MAX);
     }
 
     #[test]
     fn the_first_error_ends_it() {
-        let (status, out, errors) = run_on(&mut Echo::default(), "print\nbad\nprint\n");
-        assert_eq!((status, &*out), (Status::Refused, "print\n"));
+        let (_, status, out, errors) = run_on("print\nbad\nprint\n");
+        assert_eq!((status, &*out), (1, "print\n"));
         assert_eq!(errors, "bad command name bad (line 1 column 1)\n");
 
-        let (status, _, errors) = run_on(&mut Echo::default(), "gone");
-        assert_eq!((status, &*errors), (Status::Refused, "nobody answers\n"));
+        let (_, status, _, errors) = run_on("gone");
+        assert_eq!(status, 1);
+        assert!(
+            errors.starts_with("greyhound: no greyhound runs with"),
+            "{errors}"
+        );
     }
 
     #[test]
     fn what_has_no_end_is_asked_all_the_same() {
-        let (_, out, _) = run_on(&mut Echo::default(), "set [find");
-        assert_eq!(out, "set [find \\\n");
+        assert_eq!(run_on("set [find").2, "set [find \\\n\n");
     }
 
     #[test]
-    fn a_monitor_is_asked_until_it_ends() {
-        let (status, out, _) = run_on(&mut Echo::default(), "monitor 0");
-        assert_eq!((status, &*out), (Status::Done, "monitor 0\nmonitor 0\n"));
+    fn a_monitor_is_asked_until_it_ends_from_where_it_began() {
+        let (seen, status, out, _) = run_on("monitor 0");
+        assert_eq!((status, &*out), (0, "monitor 0\nmonitor 0\n"));
+        assert_eq!(seen[0], seen[1]);
     }
 
     #[test]
@@ -191,23 +174,23 @@ mod tests {
                 Ok(())
             }
         }
-        let mut errors = Vec::new();
+        let mut seen = Vec::new();
         let ended = run(
-            &mut Echo::default(),
+            &mut |request| echo(&mut seen, request),
+            false,
             &mut "print".as_bytes(),
             &mut Closed,
-            &mut errors,
+            &mut Vec::new(),
         );
-        assert_eq!(ended.unwrap(), Status::Done);
+        assert_eq!(ended.unwrap(), 0);
     }
 
-    fn run_on(echo: &mut Echo, input: &str) -> (Status, String, String) {
-        let (mut out, mut errors) = (Vec::new(), Vec::new());
-        let status = run(echo, &mut input.as_bytes(), &mut out, &mut errors).unwrap();
-        (
-            status,
-            String::from_utf8(out).unwrap(),
-            String::from_utf8(errors).unwrap(),
-        )
+    fn run_on(input: &str) -> (Vec<Request>, u8, String, String) {
+        let (mut seen, mut out, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        let mut exchange = |request: &Request| echo(&mut seen, request);
+        let mut input = input.as_bytes();
+        let status = run(&mut exchange, false, &mut input, &mut out, &mut errors).unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (seen, status, text(out), text(errors))
     }
 }

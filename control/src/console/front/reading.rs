@@ -2,11 +2,11 @@
 //!
 //! This is for completion, help and colours only, so that nothing is refused here: what cannot be
 //! understood is said to be wrong, and the rest is read as well as it can be. Whether a command is
-//! right is for the [lexer](crate::model) and the control process to say.
+//! right is for the [language](crate::language) and the control process to say.
 
 use std::ops::Range;
 
-use super::guide::{Argument, Command, Condition, Guide, Step, named};
+use super::guide::{Argument, Command, Condition, Guide, Positional, Step, named};
 
 /// What a line says.
 #[derive(Debug)]
@@ -74,8 +74,8 @@ pub(super) enum Place<'g> {
         command: &'g Command,
         /// Those that stand before.
         given: Vec<&'static str>,
-        /// Items may be named here.
-        wants_items: bool,
+        /// What may still be given without a name.
+        positional: &'static [Positional],
     },
     /// What items have to be like.
     Condition(Vec<&'static str>),
@@ -125,6 +125,7 @@ impl<'g> Reading<'g> {
                         reader.place = Place::Unknown;
                     }
                 }
+                TokenKind::Parenthesis => {}
                 TokenKind::Open => reader.open(),
                 TokenKind::Close => reader.close(range),
                 TokenKind::End => {
@@ -156,7 +157,7 @@ impl Next<'_> {
                 let where_ = command.condition == Condition::BehindWhere;
                 command.arguments.iter().any(|one| begins(one.name)) || where_ && begins("where")
             }
-            Place::Condition(menu) => guide.properties(menu).iter().any(|one| begins(one.name)),
+            Place::Condition(menu) => guide.conditions(menu).iter().any(|one| begins(one.name)),
             Place::Value(_) | Place::Unknown => true,
         }
     }
@@ -210,8 +211,8 @@ impl<'g> Reader<'g> {
             Some(outside) => self.place = outside,
             None => self.mark(range, Class::Error),
         }
-        if let Place::Arguments { wants_items, .. } = &mut self.place {
-            *wants_items = false;
+        if let Place::Arguments { positional, .. } = &mut self.place {
+            *positional = positional.get(1..).unwrap_or_default();
         }
     }
 
@@ -225,12 +226,12 @@ impl<'g> Reader<'g> {
                 menu,
                 command,
                 given,
-                wants_items,
-            } => self.argument(menu, command, given, wants_items, word, at),
+                positional,
+            } => self.argument((menu, command, given), positional, word, at),
             Place::Condition(menu) => {
                 match condition(word) {
                     Some((name, value)) => {
-                        let is_known = named(self.guide.properties(&menu), name).is_some();
+                        let is_known = named(self.guide.conditions(&menu), name).is_some();
                         let class = if is_known {
                             Class::Property
                         } else {
@@ -297,7 +298,7 @@ impl<'g> Reader<'g> {
                 menu,
                 command,
                 given: Vec::new(),
-                wants_items: command.takes_items,
+                positional: command.positional,
             },
         }
     }
@@ -305,10 +306,8 @@ impl<'g> Reader<'g> {
     /// A part of what a command takes.
     fn argument(
         &mut self,
-        menu: Vec<&'static str>,
-        command: &'g Command,
-        mut given: Vec<&'static str>,
-        mut wants_items: bool,
+        (menu, command, mut given): (Vec<&'static str>, &'g Command, Vec<&'static str>),
+        mut positional: &'static [Positional],
         word: &str,
         at: usize,
     ) -> Place<'g> {
@@ -320,22 +319,26 @@ impl<'g> Reader<'g> {
         let (name, value) = match (assignment(word), word.strip_prefix('!')) {
             (Some((name, value)), _) => (at..at + name.len(), Some(value)),
             (None, Some(name)) => (whole.end - name.len()..whole.end, None),
-            (None, None) if wants_items => {
-                wants_items = false;
-                self.mark(whole, Class::Value);
-                return Place::Arguments {
-                    menu,
-                    command,
-                    given,
-                    wants_items,
-                };
+            (None, None) => {
+                if let Some((_, positional)) = positional.split_first() {
+                    self.mark(whole, Class::Value);
+                    return Place::Arguments {
+                        menu,
+                        command,
+                        given,
+                        positional,
+                    };
+                }
+                (whole.clone(), None)
             }
-            (None, None) => (whole.clone(), None),
         };
         let text = &word[name.start - at..name.end - at];
         match command.argument(text) {
             Some(argument) => {
                 given.push(argument.name);
+                if argument.name == "numbers" {
+                    positional = positional.get(1..).unwrap_or_default();
+                }
                 if let Some(invocation) = &mut self.invocation
                     && self.outer.is_empty()
                 {
@@ -352,7 +355,7 @@ impl<'g> Reader<'g> {
             menu,
             command,
             given,
-            wants_items,
+            positional,
         }
     }
 
@@ -387,14 +390,14 @@ impl<'g> Reader<'g> {
             }
             Place::Arguments {
                 command,
-                wants_items,
+                positional,
                 ..
             } => match assignment(word) {
                 Some((name, value)) => Next {
                     place: value_of(command.argument(name)),
                     ..part(command.argument(name), at + value, &word[value..])
                 },
-                None if *wants_items => Next {
+                None if positional.first() == Some(&Positional::Items) => Next {
                     place: self.place.clone(),
                     ..last_of(at, word)
                 },
@@ -408,16 +411,19 @@ impl<'g> Reader<'g> {
             },
             Place::Condition(menu) => match condition(word) {
                 Some((name, value)) => {
-                    let property = named(self.guide.properties(menu), name);
+                    let property = named(self.guide.conditions(menu), name);
                     Next {
                         place: value_of(property),
                         ..Next::typed(at + value, &word[value..])
                     }
                 }
-                None => Next {
-                    place: self.place.clone(),
-                    ..Next::typed(at, word)
-                },
+                None => {
+                    let typed = word.strip_prefix('!').unwrap_or(word);
+                    Next {
+                        place: self.place.clone(),
+                        ..Next::typed(at + word.len() - typed.len(), typed)
+                    }
+                }
             },
             Place::Value(_) | Place::Unknown => Next::typed(at, word),
         }
@@ -491,7 +497,9 @@ pub(super) fn statements(text: &str) -> Vec<Range<usize>> {
                 is_empty = true;
             }
             TokenKind::Comment => begin = range.end,
-            TokenKind::Word | TokenKind::Open | TokenKind::Close => is_empty = false,
+            TokenKind::Word | TokenKind::Parenthesis | TokenKind::Open | TokenKind::Close => {
+                is_empty = false;
+            }
         }
     }
     if !is_empty {
@@ -510,6 +518,8 @@ struct Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TokenKind {
     Word,
+    /// Of a condition.
+    Parenthesis,
     Open,
     Close,
     /// Of a statement.
@@ -537,6 +547,7 @@ fn tokens(text: &str) -> Vec<Token> {
             '#' if is_at_begin => (rest.find('\n').unwrap_or(rest.len()), TokenKind::Comment),
             '[' => (1, TokenKind::Open),
             ']' => (1, TokenKind::Close),
+            '(' | ')' => (1, TokenKind::Parenthesis),
             _ => (word_length(rest), TokenKind::Word),
         };
         let range = at..at + len;
@@ -555,7 +566,7 @@ fn word_length(text: &str) -> usize {
             _ if is_escaped => is_escaped = false,
             '\\' if is_quoted => is_escaped = true,
             '"' => is_quoted = !is_quoted,
-            ';' | '[' | ']' if !is_quoted && at > 0 => return at,
+            ';' | '[' | ']' | '(' | ')' if !is_quoted && at > 0 => return at,
             '\\' if text[at + 1..].trim_start_matches('\r').starts_with('\n') => return at,
             _ if next.is_whitespace() && !is_quoted => return at,
             _ => {}

@@ -1,41 +1,46 @@
-//! What a console remembers from one command to the next, and what it carries out itself.
+//! What a console remembers from one command to the next.
 
 use std::borrow::Cow;
-use std::io;
 
 use super::guide::Guide;
-use super::reading::{Reading, statements};
+use super::reading::statements;
 use super::{Exchange, Reply, Request};
+use crate::console::wire::Numbers;
+use crate::language::path::Path;
 
 /// Where the user is, and what numbers mean there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
     menu: Vec<String>,
-    numbers: Vec<u32>,
+    numbers: Numbers,
+    json: bool,
 }
 
 impl Session {
-    /// Has `line` carried out, for a terminal of this width.
-    ///
-    /// # Errors
-    /// Those of the exchange.
-    pub(super) fn ask(
-        &mut self,
-        exchange: &mut dyn Exchange,
-        line: &str,
-        width: u16,
-    ) -> io::Result<Reply> {
-        let reply = exchange.run(&Request {
+    /// In the root; with `json` what is asked is answered for a program.
+    pub(super) const fn new(json: bool) -> Self {
+        Self {
+            menu: Vec::new(),
+            numbers: Numbers::new(),
+            json,
+        }
+    }
+
+    /// What asks for `line` to be carried out here, for a terminal of this width.
+    pub(super) fn request(&self, line: &str, width: u16) -> Request {
+        Request {
             line: line.to_owned(),
             menu: self.menu.clone(),
             numbers: self.numbers.clone(),
+            json: self.json,
             width,
-        })?;
-        self.numbers.clone_from(&reply.numbers);
-        if let Some(menu) = &reply.menu {
-            self.menu.clone_from(menu);
         }
-        Ok(reply)
+    }
+
+    /// Takes note of what a command has changed here.
+    pub(super) fn note(&mut self, reply: &Reply) {
+        self.menu.clone_from(&reply.menu);
+        self.numbers.extend(reply.numbers.clone());
     }
 
     /// The menu, as the prompt tells it.
@@ -48,27 +53,44 @@ impl Session {
     }
 
     /// The menu, in the words of the guide; the root if the guide does not know it.
-    pub(super) fn home(&self, guide: &Guide) -> Vec<&'static str> {
+    pub(super) fn home(&self, guide: &Guide) -> &'static Path {
         guide.path(&self.menu).unwrap_or_default()
     }
 }
 
-/// The part of `text` that is for the control process, and whether the user leaves after it.
-pub(super) fn without_quit<'t>(
-    guide: &Guide,
-    home: &[&'static str],
-    text: &'t str,
-) -> (&'t str, bool) {
-    let Some(last) = statements(text).pop() else {
-        return (text, false);
-    };
-    let home = Reading::new(guide, home, &text[..last.start]).menu;
-    let invocation = Reading::new(guide, &home, &text[last.clone()]).invocation;
-    if invocation.is_some_and(|invocation| invocation.command.name == "quit") {
-        (&text[..last.start], true)
-    } else {
-        (text, false)
-    }
+/// The names of the items that the menu `path` has now; none if there is no answer.
+pub(super) fn names(exchange: &mut Exchange<'_>, path: &[&str]) -> Vec<String> {
+    let asked = answer(
+        exchange,
+        &format!("/{} print proplist=name", path.join(" ")),
+    );
+    let rows: Vec<Named> = asked
+        .and_then(|reply| serde_json::from_str(&reply).ok())
+        .unwrap_or_default();
+    let names = rows.into_iter().map(|row| row.name);
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+/// What the server calls itself now, for the prompt; empty if there is no answer.
+pub(super) fn identity(exchange: &mut Exchange<'_>) -> String {
+    let asked = answer(exchange, "/system identity get name");
+    asked
+        .and_then(|reply| serde_json::from_str(&reply).ok())
+        .unwrap_or_default()
+}
+
+/// An item of a menu, of which the name is asked.
+#[derive(serde::Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+}
+
+/// What a question of the console itself is answered with, in JSON.
+fn answer(exchange: &mut Exchange<'_>, line: &str) -> Option<String> {
+    let request = Session::new(true).request(line, u16::MAX);
+    let reply = exchange(&request).ok()?;
+    (reply.status == 0).then_some(reply.text)
 }
 
 /// Whether there is anything in `text` to be carried out.
@@ -92,29 +114,8 @@ pub(super) fn lines_of(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::Error;
     use super::*;
-
-    #[test]
-    fn quit_is_not_for_the_control_process() {
-        let guide = Guide::new();
-        for (text, expected) in [
-            ("quit", ("", true)),
-            ("/quit", ("", true)),
-            ("qu", ("", true)),
-            ("print", ("print", false)),
-            ("/ppp secret; quit", ("/ppp secret;", true)),
-            (
-                "/ppp secret add name=quit",
-                ("/ppp secret add name=quit", false),
-            ),
-            ("quit; print", ("quit; print", false)),
-            ("# quit", ("# quit", false)),
-            ("", ("", false)),
-        ] {
-            assert_eq!(without_quit(&guide, &[], text), expected, "{text}");
-        }
-        assert_eq!(without_quit(&guide, &["ppp", "secret"], "q"), ("", true));
-    }
 
     #[test]
     fn an_answer_does_nothing_to_the_terminal() {
@@ -122,5 +123,35 @@ mod tests {
         assert_eq!(lines_of("a"), "a\n");
         assert_eq!(lines_of(""), "");
         assert_eq!(lines_of("\x1b[31mred\r\n"), "?[31mred\n");
+    }
+
+    #[test]
+    fn what_numbers_mean_is_kept_for_each_menu() {
+        let mut session = Session::new(false);
+        let reply = |menu: &str, ids: &[u32]| Reply {
+            text: String::new(),
+            status: 0,
+            menu: vec!["ip".to_owned()],
+            numbers: Numbers::from([(menu.to_owned(), ids.to_vec())]),
+            repeats: false,
+        };
+        session.note(&reply("ip pool", &[1, 2]));
+        session.note(&reply("radius", &[7]));
+        session.note(&reply("ip pool", &[2]));
+
+        let request = session.request("print", 80);
+        assert_eq!(request.menu, ["ip"]);
+        let expected = [("ip pool", vec![2]), ("radius", vec![7])];
+        assert_eq!(
+            request.numbers,
+            expected.map(|(menu, ids)| (menu.to_owned(), ids)).into()
+        );
+    }
+
+    #[test]
+    fn nobody_has_a_name_when_nobody_answers() {
+        let mut nobody = |_: &Request| Err(Error::TooLong(0));
+        assert_eq!(identity(&mut nobody), "");
+        assert_eq!(names(&mut nobody, &["ip", "pool"]), Vec::<String>::new());
     }
 }

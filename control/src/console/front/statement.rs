@@ -1,6 +1,6 @@
 //! Puts together a statement that is typed in several lines.
 //!
-//! A line that ends with `\`, or within quotes, brackets, parentheses or braces, is not all of it.
+//! A line that ends with `\`, or within quotes, brackets or parentheses, is not all of it.
 //! The language knows `\` only, so that the other line ends are written as what they mean: in
 //! quotes a line end is part of the text, elsewhere it is a blank.
 
@@ -16,7 +16,7 @@ pub(super) struct Statement {
 pub(super) enum Open {
     /// A quote has no end.
     Quote,
-    /// `[`, `(` or `{` has no counterpart.
+    /// `[` or `(` has no counterpart.
     Bracket(char),
     /// The line ends with `\`.
     Line,
@@ -44,7 +44,7 @@ impl Statement {
             self.text.push_str(match open {
                 _ if is_joined => "\n",
                 Open::Quote => "\\n",
-                Open::Bracket('{') | Open::Line => "\n",
+                Open::Line => "\n",
                 Open::Bracket(_) => " \\\n",
             });
         }
@@ -90,8 +90,8 @@ fn open_at_end(text: &str) -> (Option<Open>, bool) {
                 }
                 continue;
             }
-            '[' | '(' | '{' => brackets.push(next),
-            ']' | ')' | '}' => {
+            '[' | '(' => brackets.push(next),
+            ']' | ')' => {
                 brackets.pop();
             }
             _ => {}
@@ -123,7 +123,6 @@ mod tests {
             (&["add comment=\"a", " b\""], "add comment=\"a\\n b\""),
             (&["add comment=\"a\\", " b\""], "add comment=\"a\\\n b\""),
             (&["add comment=\"a\\\\", "b\""], "add comment=\"a\\\\\\nb\""),
-            (&["{ :local x", "}"], "{ :local x\n}"),
             (&["# it's [ \"here\\"], "# it's [ \"here\\"),
             (&["print; # ["], "print; # ["),
             (&["add name=\"[\" b=1"], "add name=\"[\" b=1"),
@@ -146,7 +145,6 @@ mod tests {
             ("a \"[", "\"... "),
             ("a [b", "[... "),
             ("a (b [c]", "(... "),
-            ("{", "{... "),
             ("a\\", "\\... "),
         ] {
             let mut statement = Statement::default();

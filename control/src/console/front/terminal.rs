@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
 use rustyline::config::{BellStyle, CompletionType, Config};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -15,24 +16,34 @@ use super::colour::Colours;
 use super::complete::Candidate;
 use super::keys::Keys;
 use super::monitor::{self, Size, View};
+use super::own::{self, Own};
 use super::pager;
 use super::reading::{Class, Reading};
-use super::session::{Session, is_empty, lines_of, without_quit};
+use super::session::{self, Session, is_empty, lines_of};
 use super::statement::{Open, Statement};
-use super::{Exchange, Reply, Status, history};
+use super::{Exchange, Reply, Request, history, told};
+use crate::console::wire::{self, REPEAT_INTERVAL};
 
-/// Runs the console on the terminal that standard input and output are.
-pub(super) fn run(exchange: &mut dyn Exchange) -> io::Result<Status> {
+/// Runs the console on the terminal that standard input and output are. Returns the exit status.
+pub(super) fn run(exchange: &mut Exchange<'_>, json: bool) -> anyhow::Result<u8> {
+    // Nobody sits down where nothing runs.
+    exchange(&Session::new(true).request("", u16::MAX))?;
+    Ok(converse(exchange, json)
+        .context("the terminal")
+        .map(|()| 0)?)
+}
+
+fn converse(exchange: &mut Exchange<'_>, json: bool) -> io::Result<()> {
     // Ctrl-C is a key of the editor. Between two lines it is not to end the program.
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default())?;
     let assistant = Assistant::new(exchange, Colours::for_output(&io::stdout()));
-    let mut console = Console::new(&assistant)?;
+    let mut console = Console::new(&assistant, Session::new(json))?;
     while let Some(text) = console.read()? {
         if console.carry_out(&text)? {
             break;
         }
     }
-    Ok(Status::Done)
+    Ok(())
 }
 
 struct Console<'a, 'e> {
@@ -43,7 +54,7 @@ struct Console<'a, 'e> {
 }
 
 impl<'a, 'e> Console<'a, 'e> {
-    fn new(assistant: &'a Assistant<'e>) -> io::Result<Self> {
+    fn new(assistant: &'a Assistant<'e>, session: Session) -> io::Result<Self> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
             .completion_prompt_limit(200)
@@ -70,7 +81,7 @@ impl<'a, 'e> Console<'a, 'e> {
         Ok(Self {
             assistant,
             editor,
-            session: Session::default(),
+            session,
             history,
         })
     }
@@ -78,7 +89,7 @@ impl<'a, 'e> Console<'a, 'e> {
     /// What the user types, up to the line that ends it; `None` if the user leaves.
     fn read(&mut self) -> io::Result<Option<String>> {
         let home = self.session.home(&self.assistant.guide);
-        self.assistant.home.replace(home);
+        self.assistant.home.set(home);
         let mut statement = Statement::default();
         let mut prompt = self.prompt();
         let mut edited = (String::new(), String::new());
@@ -116,33 +127,45 @@ impl<'a, 'e> Console<'a, 'e> {
     fn carry_out(&mut self, text: &str) -> io::Result<bool> {
         let guide = &self.assistant.guide;
         let home = self.session.home(guide);
-        let (text, leaves) = without_quit(guide, &home, text);
-        if is_empty(text) {
-            return Ok(leaves);
+        let (text, own) = own::split(guide, home, text);
+        if !is_empty(text) && !self.ask(text)? {
+            return Ok(false);
         }
-        let invocation = Reading::new(guide, &home, text).invocation;
+        Ok(match own {
+            Some(Own::Quit) => true,
+            None => false,
+        })
+    }
+
+    /// Has `text` carried out and shows what is answered; answers whether it was done.
+    fn ask(&mut self, text: &str) -> io::Result<bool> {
+        let guide = &self.assistant.guide;
+        let home = self.session.home(guide);
+        let invocation = Reading::new(guide, home, text).invocation;
         let is_paged = invocation.is_some_and(|invocation| {
             let mut given = invocation.given.iter();
             invocation.command.name == "print" && !given.any(|one| one.name == "without-paging")
         });
-        let reply = self.ask(text);
-        let is_done = reply.status == Status::Done;
-        if reply.again.is_some() {
-            self.watch(text, reply)?;
+        let request = self.session.request(text, size().width);
+        let reply = self.answer(&request);
+        self.session.note(&reply);
+        if reply.repeats {
+            self.watch(&request, &reply)?;
         } else {
             self.show(&reply, is_paged)?;
         }
-        Ok(leaves && is_done)
+        Ok(reply.status == 0)
     }
 
     /// Asks the control process. If it does not answer, that is what the answer says.
-    fn ask(&mut self, text: &str) -> Reply {
+    fn answer(&self, request: &Request) -> Reply {
         let mut exchange = self.assistant.exchange.borrow_mut();
-        let answer = self.session.ask(&mut **exchange, text, size().width);
-        answer.unwrap_or_else(|error| Reply {
-            text: error.to_string(),
-            status: Status::Refused,
-            ..Reply::default()
+        exchange(request).unwrap_or_else(|error| Reply {
+            text: told(error),
+            status: 1,
+            menu: request.menu.clone(),
+            numbers: wire::Numbers::new(),
+            repeats: false,
         })
     }
 
@@ -156,14 +179,14 @@ impl<'a, 'e> Console<'a, 'e> {
         out.flush()
     }
 
-    /// Shows what `text` answers, now `reply`, until it ends or the user has seen enough.
-    fn watch(&mut self, text: &str, reply: Reply) -> io::Result<()> {
-        let view = |reply: Reply| View {
+    /// Shows what `request` answers, now `reply`, until it ends or the user has seen enough.
+    fn watch(&self, request: &Request, reply: &Reply) -> io::Result<()> {
+        let view = |reply: &Reply| View {
             text: lines_of(&reply.text).into_owned(),
-            again: reply.again.filter(|_| reply.status == Status::Done),
+            again: reply.repeats.then_some(REPEAT_INTERVAL),
         };
         let keys = Keys::of(io::stdin())?;
-        let mut next = || view(self.ask(text));
+        let mut next = || view(&self.answer(request));
         monitor::watch(
             &keys,
             &mut io::stdout().lock(),
@@ -184,7 +207,7 @@ impl<'a, 'e> Console<'a, 'e> {
 
     /// The prompt, bare and in colours.
     fn prompt(&self) -> (String, String) {
-        let identity = self.assistant.exchange.borrow_mut().identity();
+        let identity = session::identity(&mut **self.assistant.exchange.borrow_mut());
         let identity: String = identity.chars().filter(|c| !c.is_control()).collect();
         let path = self.session.path();
         let painted = self.assistant.colours.paint(Class::Menu, &path);
@@ -195,7 +218,7 @@ impl<'a, 'e> Console<'a, 'e> {
     /// Keeps what was typed for the up arrow, and for the next time.
     fn remember(&mut self, text: &str) {
         let guide = &self.assistant.guide;
-        if is_empty(text) || !history::may_keep(guide, &self.session.home(guide), text) {
+        if is_empty(text) || !history::may_keep(guide, self.session.home(guide), text) {
             return;
         }
         // A console works without.
@@ -205,10 +228,11 @@ impl<'a, 'e> Console<'a, 'e> {
         }
     }
 
-    fn coloured<'t>(&self, status: Status, text: &'t str) -> Cow<'t, str> {
-        match status {
-            Status::Done => Cow::Borrowed(text),
-            Status::Refused => self.assistant.colours.paint(Class::Error, text),
+    fn coloured<'t>(&self, status: u8, text: &'t str) -> Cow<'t, str> {
+        if status == 0 {
+            Cow::Borrowed(text)
+        } else {
+            self.assistant.colours.paint(Class::Error, text)
         }
     }
 }

@@ -1,230 +1,188 @@
-//! The commands of each kind of menu.
+//! What each command of a menu takes.
 
-use super::probe::values_of;
-use super::{Argument, Command, Condition, Menu, Path, Values};
-use crate::model::schema::{Item, Property};
+use super::values::properties;
+use super::{Argument, Command, Condition, Positional, Values};
+use crate::console::print::View;
+use crate::console::show;
+use crate::console::snapshot::Snapshot;
+use crate::console::views::{self, Content, Facts};
+use crate::language::path::{self, Path};
+use crate::log::Recent;
+use crate::model::table::{self, Table};
+use crate::model::{COPY_FROM, Config};
 
-/// What works on the whole configuration.
-pub(super) fn root() -> Menu {
-    let file = value("file-name", "the file", "text");
-    let commands = vec![
-        export(),
-        command("import", "carry out a file of commands", vec![file]),
-    ];
-    menu(&[], commands, Vec::new())
-}
-
-/// The only command that the console carries out itself.
-pub(super) fn quit() -> Command {
-    command("quit", "leave the console", Vec::new())
-}
-
-/// A menu with one item.
-pub(super) fn single<T: Item>() -> Menu {
-    let properties = properties::<T>();
-    let commands = vec![
-        export(),
-        command("print", SHOW, Vec::new()),
-        command("set", CHANGE, optional(&properties)),
-    ];
-    menu(T::MENU.path, commands, properties)
-}
-
-/// A menu of items that are configured.
-pub(super) fn rows<T: Item>() -> Menu {
-    let properties = properties::<T>();
-    let mut comment = optional(&properties);
-    comment.retain(|property| property.name == "comment");
-    let mut commands = vec![
-        command("add", "make a new one", properties.clone()),
-        on_items("comment", "say something about it", comment),
-        export(),
-        find(),
-        print(&[SHOW_SENSITIVE]),
-        on_items("remove", "delete it", Vec::new()),
-        on_items("set", CHANGE, optional(&properties)),
-    ];
-    if T::MENU.property("disabled").is_some() {
-        commands.push(on_items("disable", "put it out of use", Vec::new()));
-        commands.push(on_items("enable", "put it to use", Vec::new()));
+/// `command` in the menu `path`, with what it takes there.
+pub(super) fn command(path: &'static Path, command: path::Command) -> Command {
+    let items: &[Positional] = if is_single(path) {
+        &[]
+    } else {
+        &[Positional::Items]
+    };
+    let (positional, mut arguments, condition) = match command {
+        path::Command::Add => {
+            let mut arguments = properties(path);
+            let copy = named(COPY_FROM, "the item to begin with", path);
+            arguments.extend((!arguments.is_empty()).then_some(copy));
+            (&[][..], arguments, Condition::Nowhere)
+        }
+        path::Command::Set => (items, optional(properties(path)), Condition::Nowhere),
+        path::Command::Get | path::Command::Unset => {
+            let mut names = conditions(path);
+            for name in &mut names {
+                name.values = None;
+            }
+            if command == path::Command::Unset {
+                let kept = properties(path);
+                names.retain(|name| kept.iter().any(|one| one.name == name.name));
+            }
+            (items, names, Condition::Nowhere)
+        }
+        path::Command::Comment => {
+            let text = Argument::of("comment", "the text", Values::shaped("text"));
+            (
+                &[Positional::Items, Positional::Text][..],
+                vec![text],
+                Condition::Nowhere,
+            )
+        }
+        path::Command::Move => {
+            let place = named("destination", "the item that stands behind it then", path);
+            (
+                &[Positional::Items, Positional::Items][..],
+                vec![place],
+                Condition::Nowhere,
+            )
+        }
+        path::Command::Disable | path::Command::Enable | path::Command::Remove => {
+            (items, Vec::new(), Condition::Nowhere)
+        }
+        path::Command::Monitor => {
+            let once = Argument::word("once", "only now");
+            (items, vec![once], Condition::Nowhere)
+        }
+        path::Command::Export => {
+            let words = show::EXPORT_OPTIONS.iter();
+            let words = words.map(|&(name, help)| Argument::word(name, help));
+            (&[][..], words.collect(), Condition::Nowhere)
+        }
+        path::Command::Print => {
+            let has_rows = !is_single(path) && view(path).is_some();
+            let condition = if has_rows {
+                Condition::BehindWhere
+            } else {
+                Condition::Nowhere
+            };
+            (&[][..], print(path), condition)
+        }
+        path::Command::Find => (&[][..], Vec::new(), Condition::AtOnce),
+        path::Command::Reset => (&[][..], Vec::new(), Condition::Nowhere),
+    };
+    if positional.first() == Some(&Positional::Items) {
+        arguments.push(named("numbers", "the items", path));
     }
-    menu(T::MENU.path, commands, properties)
-}
-
-/// A menu of configured items that do something.
-pub(super) fn running<T: Item>() -> Menu {
-    let mut menu = rows::<T>();
-    menu.commands.push(monitor());
-    sorted(menu)
-}
-
-/// `/interface pptp-server`.
-pub(super) fn sessions() -> Menu {
-    let commands = vec![find(), monitor(), print(&[]), remove_session()];
-    let properties = [
-        ("name", "name of the interface"),
-        ("user", "the login"),
-        ("mtu", "the largest packet that is sent, in bytes"),
-        ("client-address", "where the client connects from"),
-        ("uptime", "time since it was connected"),
-        ("encoding", "how it is encrypted"),
-    ];
-    let properties = properties.map(|(name, help)| value(name, help, ""));
-    menu(&["interface", "pptp-server"], commands, properties.to_vec())
-}
-
-/// `/ppp active`.
-pub(super) fn active() -> Menu {
-    let commands = vec![find(), print(&[STATS]), remove_session()];
-    let properties = [
-        ("name", "the login"),
-        ("service", "the protocol"),
-        ("caller-id", "where the user connects from"),
-        ("address", "the user's address in the tunnel"),
-        ("uptime", "time since login"),
-        ("encoding", "how it is encrypted"),
-        ("session-id", "number of the session"),
-    ];
-    let properties = properties.map(|(name, help)| value(name, help, ""));
-    menu(&["ppp", "active"], commands, properties.to_vec())
-}
-
-/// `/datapath`.
-pub(super) fn datapath() -> Menu {
-    let print = command("print", SHOW, Vec::new());
-    menu(&["datapath"], vec![print], Vec::new())
-}
-
-const SHOW: &str = "show what there is";
-const CHANGE: &str = "change properties";
-
-const STATS: (&str, &str) = ("stats", "what was moved");
-const SHOW_SENSITIVE: (&str, &str) = ("show-sensitive", "with the passwords");
-
-fn export() -> Command {
-    let words = [
-        ("compact", "without what is as it was shipped"),
-        SHOW_SENSITIVE,
-        ("terse", "each line with its whole path"),
-        ("verbose", "with what is as it was shipped"),
-    ];
-    let mut arguments: Vec<_> = words.into_iter().map(word).collect();
-    arguments.push(value("file", "write it there", "text"));
-    command("export", "write the configuration as commands", arguments)
-}
-
-fn print(more: &[(&'static str, &'static str)]) -> Command {
-    let words = [
-        ("brief", "as a table"),
-        ("count-only", "how many there are"),
-        ("detail", "all properties"),
-        ("show-ids", "with ids for numbers"),
-        ("terse", "a line for each"),
-        ("value-list", "a line for each property"),
-        ("without-paging", "at once"),
-    ];
-    let mut arguments: Vec<_> = words
-        .into_iter()
-        .chain(more.iter().copied())
-        .map(word)
-        .collect();
-    arguments.push(value(
-        "interval",
-        "again and again, this time apart",
-        "time",
-    ));
-    arguments.push(value("proplist", "only these properties", "names"));
-    Command {
-        condition: Condition::BehindWhere,
-        ..command("print", SHOW, arguments)
-    }
-}
-
-fn find() -> Command {
-    Command {
-        condition: Condition::AtOnce,
-        ..command("find", "choose items", Vec::new())
-    }
-}
-
-fn monitor() -> Command {
-    let arguments = vec![
-        word(("once", "only now")),
-        value("interval", "time between two looks, default 1s", "time"),
-        value("duration", "how long to look", "time"),
-    ];
-    on_items("monitor", "watch it", arguments)
-}
-
-fn remove_session() -> Command {
-    on_items("remove", "end the session", Vec::new())
-}
-
-fn on_items(name: &'static str, help: &'static str, arguments: Vec<Argument>) -> Command {
-    Command {
-        takes_items: true,
-        ..command(name, help, arguments)
-    }
-}
-
-fn command(name: &'static str, help: &'static str, mut arguments: Vec<Argument>) -> Command {
     arguments.sort_by_key(|argument| argument.name);
     Command {
-        name,
-        help,
-        takes_items: false,
+        name: command.name(),
+        help: command.help(),
+        positional,
         arguments,
-        condition: Condition::Nowhere,
+        condition,
     }
 }
 
-fn word((name, help): (&'static str, &'static str)) -> Argument {
-    Argument {
-        name,
-        help,
-        values: None,
+/// What the items of the menu `path` may be chosen by: their properties and flags.
+pub(super) fn conditions(path: &'static Path) -> Vec<Argument> {
+    let Some(view) = view(path) else {
+        return Vec::new();
+    };
+    let known = properties(path);
+    let mut conditions: Vec<_> = view
+        .names
+        .iter()
+        .map(|&name| {
+            let known = known.iter().find(|argument| argument.name == name);
+            let mut argument =
+                known.map_or_else(|| Argument::of(name, "", Values::default()), Clone::clone);
+            if let Some(values) = &mut argument.values {
+                values.is_required = false;
+                values.default.clear();
+                if name == "name" {
+                    values.names_of = Some(path);
+                }
+            }
+            argument
+        })
+        .collect();
+    for flag in view.flags {
+        if conditions.iter().all(|known| known.name != flag.word) {
+            conditions.push(Argument::word(flag.word, "a flag"));
+        }
+    }
+    conditions.sort_by_key(|argument| argument.name);
+    conditions
+}
+
+fn print(path: &'static Path) -> Vec<Argument> {
+    let view = view(path);
+    let has_stats = view.as_ref().is_some_and(|view| !view.stats.is_empty());
+    let has_secrets = properties(path).iter().any(Argument::is_sensitive);
+    let applies = |name: &str| match name {
+        "stats" => has_stats,
+        "show-sensitive" => has_secrets,
+        _ => true,
+    };
+    let options = show::OPTIONS.iter().filter(|(name, _)| applies(name));
+    let mut arguments: Vec<_> = options
+        .map(|&(name, help)| Argument::word(name, help))
+        .collect();
+    if let Some(view) = view {
+        let names = Values {
+            words: view.names.iter().map(|&name| name.to_owned()).collect(),
+            is_list: true,
+            ..Values::default()
+        };
+        arguments.push(Argument::of("proplist", "only these properties", names));
+        if !is_single(path) {
+            arguments.push(named("from", "only these items", path));
+        }
+    }
+    arguments
+}
+
+/// What the menu `path` shows, without any items.
+fn view(path: &'static Path) -> Option<View> {
+    let (config, snapshot, log) = (Config::default(), Snapshot::default(), Recent::default());
+    let facts = Facts {
+        config: &config,
+        snapshot: &snapshot,
+        log: &log,
+        show_sensitive: false,
+        only_columns: true,
+    };
+    match views::content(path, &facts) {
+        Ok(Content::Rows(view) | Content::Single(view)) => Some(view),
+        Ok(Content::Page { .. }) | Err(_) => None,
     }
 }
 
-fn value(name: &'static str, help: &'static str, shape: &'static str) -> Argument {
+fn is_single(path: &Path) -> bool {
+    table::at(path).is_some_and(Table::is_single)
+}
+
+/// An argument that names items of the menu `path`.
+fn named(name: &'static str, help: &'static str, path: &'static Path) -> Argument {
     let values = Values {
-        shape: shape.to_owned(),
+        names_of: Some(path),
+        is_list: true,
         ..Values::default()
     };
-    Argument {
-        name,
-        help,
-        values: Some(values),
-    }
-}
-
-fn properties<T: Item>() -> Vec<Argument> {
-    let argument = |property: &Property<T>| Argument {
-        name: property.name,
-        help: property.help,
-        values: Some(values_of(property)),
-    };
-    T::MENU.properties.iter().map(argument).collect()
+    Argument::of(name, help, values)
 }
 
 /// The same where nothing is missing: what is not given stays as it is.
-fn optional(properties: &[Argument]) -> Vec<Argument> {
-    let mut properties = properties.to_vec();
-    for values in properties.iter_mut().filter_map(|one| one.values.as_mut()) {
+fn optional(mut arguments: Vec<Argument>) -> Vec<Argument> {
+    for values in arguments.iter_mut().filter_map(|one| one.values.as_mut()) {
         values.is_required = false;
     }
-    properties
-}
-
-fn menu(path: Path, commands: Vec<Command>, properties: Vec<Argument>) -> Menu {
-    sorted(Menu {
-        path,
-        commands,
-        properties,
-    })
-}
-
-fn sorted(mut menu: Menu) -> Menu {
-    menu.commands.sort_by_key(|command| command.name);
-    menu
+    arguments
 }
