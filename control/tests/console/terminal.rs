@@ -3,54 +3,47 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use nix::sys::wait::WaitStatus;
 use rexpect::process::PtyProcess;
 use rustix::termios::{Winsize, tcsetwinsize};
 use vt100::{Color, Parser};
 
-use super::script::console;
+use super::server::{PATIENCE, PAUSE, Server};
 
 const WIDTH: u16 = 80;
 const HEIGHT: u16 = 24;
-
-/// Longer than anything takes that comes at all.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The console on a terminal.
 pub struct Terminal {
     process: PtyProcess,
     keyboard: File,
     screen: Arc<Mutex<Parser>>,
-    home: PathBuf,
-    /// The home is still needed.
-    is_kept: bool,
 }
 
 impl Terminal {
-    /// Of a user who is here for the first time.
-    pub fn new(variables: &[(&str, &str)]) -> Self {
-        let home = std::env::temp_dir().join(format!("greyhound-console-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&home);
-        std::fs::create_dir_all(&home).unwrap();
-        Self::at_home(home, variables)
+    /// The console of a server, when it waits for a command.
+    pub fn new(server: &Server) -> Self {
+        Self::with(server, &[])
     }
 
-    /// The next one of the same user.
-    pub fn again(mut self, variables: &[(&str, &str)]) -> Self {
-        self.is_kept = true;
-        Self::at_home(self.home.clone(), variables)
-    }
-
-    fn at_home(home: PathBuf, variables: &[(&str, &str)]) -> Self {
-        let mut command = console(&home);
+    /// The same, with variables of the environment.
+    pub fn with(server: &Server, variables: &[(&str, &str)]) -> Self {
+        let mut command = server.greyhound();
         command.envs(variables.iter().copied());
+        let mut terminal = Self::of(command);
+        terminal.shows("[admin@Lab] > ");
+        terminal
+    }
+
+    /// A program on a terminal.
+    pub fn of(command: Command) -> Self {
         let process = PtyProcess::new(command).unwrap();
         let keyboard = process.get_file_handle().unwrap();
+        // This is also what a console takes for granted that has looked before.
         let size = Winsize {
             ws_col: WIDTH,
             ws_row: HEIGHT,
@@ -68,15 +61,11 @@ impl Terminal {
                 drawn.lock().unwrap().process(&buffer[..count]);
             }
         });
-        let mut terminal = Self {
+        Self {
             process,
             keyboard,
             screen,
-            home,
-            is_kept: false,
-        };
-        terminal.shows("[admin@Lab] > ");
-        terminal
+        }
     }
 
     /// Presses keys.
@@ -87,14 +76,24 @@ impl Terminal {
     /// Waits until the screen ends with `end`.
     pub fn shows(&mut self, end: &str) {
         let end = trimmed(end);
-        let turns = PATIENCE.as_millis() / 10;
-        for _ in 0..turns {
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
             if trimmed(&self.text()).ends_with(&end) {
                 return;
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(PAUSE);
         }
         panic!("{end:?} is not to be seen at the end of\n{}", self.text());
+    }
+
+    /// Waits until `text` is nowhere on the screen.
+    pub fn shows_no_more(&mut self, text: &str) {
+        for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+            if !self.text().contains(text) {
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+        panic!("{text:?} is still to be seen on\n{}", self.text());
     }
 
     /// The lines of the screen.
@@ -109,11 +108,6 @@ impl Terminal {
             WaitStatus::Exited(_, status) => status,
             other => panic!("{other:?}"),
         }
-    }
-
-    /// The user's home.
-    pub fn home(&self) -> &Path {
-        &self.home
     }
 
     /// The colour of the character `offset` of `word`, where it stands first.
@@ -136,14 +130,6 @@ impl Terminal {
         let cells = (0..HEIGHT).flat_map(|row| (0..WIDTH).map(move |column| (row, column)));
         let mut cells = cells.filter_map(|(row, column)| screen.cell(row, column));
         cells.all(|cell| cell.fgcolor() == Color::Default && !cell.bold())
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            let _ = std::fs::remove_dir_all(&self.home);
-        }
     }
 }
 

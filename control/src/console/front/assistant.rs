@@ -39,8 +39,8 @@ pub(super) struct Assistant<'e> {
 pub(super) struct Typing {
     /// The lines of the statement before that which is edited.
     pub(super) before: String,
-    /// Help was asked for: the line, and the place in it.
-    pub(super) asked: Option<(String, usize)>,
+    /// Help was asked for, at this place of the line.
+    pub(super) asked: Option<usize>,
 }
 
 impl Typing {
@@ -169,8 +169,10 @@ impl ConditionalEventHandler for HelpKey {
             if self.is_character && ends_in_quotes(&before) {
                 return None;
             }
-            typing.asked = Some((at.line().to_owned(), at.pos()));
-            Some(Cmd::Interrupt)
+            typing.asked = Some(at.pos());
+            // The line is shown once more with the cursor where it is. What was typed behind the key
+            // is not lost by this, as it would be if the line were abandoned.
+            Some(Cmd::AcceptLine)
         })
     }
 }

@@ -28,14 +28,13 @@ use crate::console::wire::{self, REPEAT_INTERVAL};
 pub(super) fn run(exchange: &mut Exchange<'_>, json: bool) -> anyhow::Result<u8> {
     // Nobody sits down where nothing runs.
     exchange(&Session::new(true).request("", u16::MAX))?;
-    Ok(converse(exchange, json)
-        .context("the terminal")
-        .map(|()| 0)?)
+    converse(exchange, json).context("the terminal")?;
+    Ok(0)
 }
 
 fn converse(exchange: &mut Exchange<'_>, json: bool) -> io::Result<()> {
-    // Ctrl-C is a key of the editor. Between two lines it is not to end the program.
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default())?;
+    // Also what is typed between two lines is for the editor, Ctrl-C included.
+    let _keys = Keys::of(io::stdin())?;
     let assistant = Assistant::new(exchange, Colours::for_output(&io::stdout()));
     let mut console = Console::new(&assistant, Session::new(json))?;
     while let Some(text) = console.read()? {
@@ -97,7 +96,14 @@ impl<'a, 'e> Console<'a, 'e> {
             let before = statement.text().to_owned();
             Typing::with(&self.assistant.typing, |typing| typing.before = before);
             let (left, right) = std::mem::take(&mut edited);
-            match self.editor.readline_with_initial(&prompt, (&left, &right)) {
+            let line = self.editor.readline_with_initial(&prompt, (&left, &right));
+            let asked = Typing::with(&self.assistant.typing, |typing| typing.asked.take());
+            match line {
+                Ok(line) if let Some(at) = asked => {
+                    let (left, right) = line.split_at(at);
+                    self.help(left)?;
+                    edited = (left.to_owned(), right.to_owned());
+                }
                 Ok(line) if statement.push(&line) => {
                     self.remember(statement.text());
                     return Ok(Some(statement.text().to_owned()));
@@ -107,15 +113,8 @@ impl<'a, 'e> Console<'a, 'e> {
                     prompt = (open.clone(), open);
                 }
                 Err(ReadlineError::Interrupted) => {
-                    let asked = Typing::with(&self.assistant.typing, |typing| typing.asked.take());
-                    if let Some((line, at)) = asked {
-                        let (left, right) = line.split_at(at);
-                        self.help(left)?;
-                        edited = (left.to_owned(), right.to_owned());
-                    } else {
-                        statement = Statement::default();
-                        prompt = self.prompt();
-                    }
+                    statement = Statement::default();
+                    prompt = self.prompt();
                 }
                 Err(ReadlineError::Eof) => return Ok(None),
                 Err(error) => return Err(io_error(error)),

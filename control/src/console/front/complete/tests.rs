@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 use crate::console::front::reading::Reading;
 
@@ -5,30 +7,36 @@ use crate::console::front::reading::Reading;
 fn tab_offers_what_may_follow() {
     for (line, expected) in [
         // Menus and commands, joined as the path is.
-        ("", "datapath interface ip ppp system export import quit"),
-        ("i", "interface ip import"),
+        (
+            "",
+            "datapath interface ip log ppp radius system export quit",
+        ),
+        ("i", "interface ip"),
         ("int", "interface"),
-        ("/ppp ", "active profile secret quit"),
-        ("/ppp/", "active profile secret quit"),
+        ("/ppp ", "aaa active profile secret export quit"),
+        ("/ppp/", "aaa active profile secret export quit"),
         ("/ppp/s", "secret"),
-        ("/ppp/secret/../a", "active"),
+        ("/ppp/secret/../a", "aaa active"),
         ("/nonsense/", ""),
-        ("ppp active ", "find print remove quit"),
+        ("ppp active ", "export find get print remove quit"),
         (".", ""),
         ("ppp .", ".."),
         // What a command takes, without what was given.
-        ("/ip pool add ", "comment name next-pool ranges"),
-        ("/ip pool add name=a ranges=10.0.0.1 ", "comment next-pool"),
-        ("/ppp/secret add c", "caller-id comment"),
+        ("/ip pool add ", "comment copy-from name next-pool ranges"),
+        (
+            "/ip pool add name=a ranges=10.0.0.1 ",
+            "comment copy-from next-pool",
+        ),
+        ("/ppp/secret add c", "caller-id comment copy-from"),
         ("/ppp secret print det", "detail"),
         ("/ppp secret print w", "without-paging where"),
         ("/ppp secret print where na", "name"),
         ("/ppp secret set 0 !ro", "routes"),
         // Values: words of the property, of lists one by one, or names of items.
-        ("/ppp secret add service=p", "pppoe pptp"),
+        ("/ppp secret add service=p", "pptp pppoe"),
         (
             "/int pptp-server server set auth=",
-            "chap mschap1 mschap2 pap",
+            "pap chap mschap1 mschap2",
         ),
         ("/int pptp-server server set auth=pap,ms", "mschap1 mschap2"),
         ("/ppp secret add profile=", "default staff two words"),
@@ -40,6 +48,13 @@ fn tab_offers_what_may_follow() {
         ("/ppp profile set ", "default staff two words"),
         ("/ppp profile set default,s", "staff"),
         ("/ppp profile remove [find na", "name"),
+        ("/ppp profile remove [find name=s", "staff"),
+        ("/ppp profile print where !def", "default"),
+        ("/ppp secret print where (name=a or dis", "disabled"),
+        ("/ppp profile set numbers=st", "staff"),
+        ("/ppp profile print proplist=name,only", "only-one"),
+        ("/ip pool unset clients next", "next-pool"),
+        ("/ppp active print where enc", "encoding"),
         ("/ppp profile set [find name=default] only", "only-one"),
         ("/ppp profile set [find name=default] only-one=y", "yes"),
         // Behind a statement, a line end or a comment.
@@ -93,16 +108,19 @@ fn the_question_mark_tells_what_it_means() {
     for (line, expected) in [
         (
             "/ip/",
-            "pool: where clients' addresses are taken from\n\
+            "pool: addresses to give to clients\n\
+             export: write the commands that make this configuration\n\
              quit: leave the console\n",
         ),
         (
             "/ip pool add ",
             "comment: free text (text)\n\
+             copy-from: the item to begin with (an item of /ip pool)\n\
              name: what others refer to it by (required; text)\n\
              next-pool: where to look when it is exhausted \
-             (none | name of a /ip/pool; default none)\n\
-             ranges: its addresses: a-b, a/len or single ones (required; address-address)\n",
+             (none | an item of /ip pool; default none)\n\
+             ranges: its addresses: a-b, a/len or single ones \
+             (required; first-last,address/length,...)\n",
         ),
         (
             "/int pptp-server server set max-mtu=",
@@ -138,7 +156,9 @@ fn a_value_is_quoted_when_it_has_to_be() {
         ("", "\"\""),
         ("two words", "\"two words\""),
         ("DOM\\user", "\"DOM\\\\user\""),
-        ("a\"$\n", "\"a\\\"\\$\\0A\""),
+        ("a\"$\n", "\"a\\\"\\$\\n\""),
+        // One name, not two.
+        ("a,b", "\"a,b\""),
     ] {
         assert_eq!(quoted(text, false), expected);
     }

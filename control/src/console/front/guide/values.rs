@@ -120,7 +120,7 @@ mod tests {
             (
                 &["interface", "pptp-client"],
                 "connect-to",
-                "<address or name>",
+                "<address or name> required",
             ),
             (&["ppp", "profile"], "local-address", "/ip pool <address>"),
             (&["ppp", "profile"], "dns-server", "<address,address> list"),
