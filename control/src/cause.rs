@@ -15,6 +15,8 @@ pub enum Cause {
     IdleTimeout,
     /// The session timeout passed.
     SessionTimeout,
+    /// As many bytes were moved as may be.
+    TrafficLimit,
     /// The operator removed it.
     AdministratorRequest,
     /// This program stops.
@@ -53,6 +55,36 @@ pub enum Cause {
     ConnectFailed,
 }
 
+impl Cause {
+    /// The word of `last-disconnect-reason` of a secret: those of the product, which are the causes
+    /// of RADIUS (RFC 2866 §5.10).
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::PeerRequest => "peer-request",
+            Self::HungUp | Self::PeerNotResponding | Self::Timeout | Self::ConnectFailed => {
+                "hung-up"
+            }
+            Self::IdleTimeout => "idle-timeout",
+            Self::SessionTimeout | Self::TrafficLimit => "session-timeout",
+            Self::AdministratorRequest => "reset",
+            Self::Reboot => "reboot",
+            Self::KeysDisagree
+            | Self::MppeOutOfSync
+            | Self::PortError
+            | Self::ProtocolError
+            | Self::LcpFailed => "port-error",
+            Self::NoRemoteAddress | Self::NoNetworkProtocols | Self::NoResource => "nas-error",
+            Self::EncryptionNotNegotiated
+            | Self::Ipv6NotNegotiated
+            | Self::NoCommonAuthentication
+            | Self::AuthenticationFailed
+            | Self::FailedToAuthenticateOurselves
+            | Self::CallRefused => "nas-request",
+        }
+    }
+}
+
 /// What stands behind `terminating... - ` in the log.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,6 +93,7 @@ impl fmt::Display for Cause {
             Self::PeerNotResponding => "peer is not responding",
             Self::IdleTimeout => "idle timeout",
             Self::SessionTimeout => "session timeout",
+            Self::TrafficLimit => "traffic limit reached",
             Self::AdministratorRequest => "administrator request",
             Self::Reboot => "reboot",
             Self::KeysDisagree => "MPPE keys disagree",

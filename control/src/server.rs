@@ -106,6 +106,8 @@ pub struct Server<E> {
     session_ids: SessionIds,
     users: Users,
     pools: Pools,
+    /// How the last session of each user ended, since this program started.
+    last_ends: BTreeMap<String, LastEnd>,
     clients: BTreeMap<ClientId, Client>,
     next_client: u32,
     datapath: Datapath,
@@ -160,6 +162,14 @@ struct Entry {
     granted: Option<Granted>,
     /// The configuration gives something else by now.
     is_stale: bool,
+}
+
+/// How a user's last session ended.
+#[derive(Clone, Copy, Debug)]
+struct LastEnd {
+    at: Instant,
+    caller: Ipv4Addr,
+    cause: Cause,
 }
 
 /// What a user got at login.
@@ -236,6 +246,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             sessions: BTreeMap::new(),
             session_ids: SessionIds::default(),
             users: Users::default(),
+            last_ends: BTreeMap::new(),
             clients: BTreeMap::new(),
             next_client: 0,
             datapath: Datapath::Absent,
@@ -383,6 +394,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             }
             Event::MppeKeysDiffer { session } => {
                 self.with_session(session, |one| one.handle_mppe_keys_differ(now));
+            }
+            Event::LimitReached { session, limit } => {
+                self.with_session(session, |one| one.handle_limit_reached(now, limit));
             }
             Event::Counters { session, counters } => {
                 self.with_session(session, |one| one.handle_counters(now, counters));

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::SessionId;
 use greyhound_datapath::ipc::{
-    Interface, Lacking, LinkOptions, ListedAddress, Membership, Multilink, Request, Route, Tunnel,
-    Warning,
+    Interface, Lacking, Limit, Limits, LinkOptions, ListedAddress, Membership, Multilink, Request,
+    Route, Tunnel, Warning,
 };
 use greyhound_datapath::stats::SessionCounters;
 
@@ -89,6 +89,8 @@ pub struct Config {
 pub struct Terms {
     /// How long packets may flow.
     pub session_timeout: Option<Duration>,
+    /// How fast, how many, and how long none may.
+    pub limits: Limits,
     /// Networks behind the peer.
     pub routes: Vec<Route>,
     /// Lists of the firewall that the address joins which the server gave the client.
@@ -273,6 +275,15 @@ impl Session {
             self.say(Message::SessionFailed, reason);
             self.close(now, Cause::PortError);
         }
+    }
+
+    /// It has done all that it may.
+    pub fn handle_limit_reached(&mut self, now: Instant, limit: Limit) {
+        let cause = match limit {
+            Limit::Idle => Cause::IdleTimeout,
+            Limit::RxBytes | Limit::TxBytes => Cause::TrafficLimit,
+        };
+        self.close(now, cause);
     }
 
     /// The session has to do without something that belongs to its interface. Without its filter
@@ -634,6 +645,12 @@ impl Session {
             overhead,
             mru: our_mru,
         });
+        if self.terms.limits != Limits::default() {
+            self.request(Request::SetLimits {
+                session: self.config.session,
+                limits: self.terms.limits,
+            });
+        }
         self.attaching += 1;
         self.request(Request::Attach {
             session: self.config.session,

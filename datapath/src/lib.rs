@@ -8,7 +8,9 @@
 pub mod engine;
 pub mod ids;
 pub mod ipc;
+pub mod limits;
 pub mod mppe;
+pub mod mss;
 pub mod multilink;
 pub mod offload;
 pub mod seq;

@@ -16,6 +16,7 @@ use std::time::Instant;
 use encryption::{Rx, Tx};
 
 use crate::ipc::{LinkOptions, Prefix, Tunnel};
+use crate::limits::Limiter;
 use crate::mppe::receiver::Place;
 use crate::mppe::{Chain, Engine, Parameters, SessionKey};
 use crate::multilink::{Fragmenter, Reassembler};
@@ -25,6 +26,7 @@ use crate::wire::{SeqNum, gre, lcp, mppe, multilink, ppp};
 
 mod encryption;
 mod fragments;
+mod limits;
 mod receive;
 mod send;
 
@@ -81,6 +83,7 @@ pub enum Opened {
 #[derive(Debug)]
 pub struct Ticket {
     seq: SeqNum,
+    at: Instant,
     content: Content,
 }
 
@@ -95,19 +98,16 @@ enum Content {
         data: Range<usize>,
         /// Which receiver the place is of.
         generation: u32,
-        at: Instant,
     },
     /// Of stateful mode, not decrypted yet.
     Stream {
         header: mppe::Repr,
         data: Range<usize>,
-        at: Instant,
     },
     /// A part of a frame.
     Fragment {
         header: multilink::Repr,
         data: Range<usize>,
-        at: Instant,
     },
 }
 
@@ -116,6 +116,8 @@ enum Content {
 pub enum Inner {
     /// A whole IP packet, padding cut off.
     Ip(Range<usize>),
+    /// A whole IP packet that came too early, and was copied: see [`Session::next_held_rx`].
+    Held,
     /// A frame that is the control process's business.
     Control {
         /// The PPP protocol number.
@@ -154,6 +156,8 @@ pub struct Session {
     generation: u32,
     /// Whether what is received makes sense.
     sense: encryption::Sense,
+    /// `None` if nothing is limited, so that nobody else pays for it.
+    limiter: Option<Box<Limiter>>,
     reassembler: Option<Box<Reassembler>>,
     fragmenter: Option<Box<Fragmenter>>,
     window: SeqWindow,
@@ -179,6 +183,7 @@ impl Session {
             tx: None,
             generation: 0,
             sense: encryption::Sense::default(),
+            limiter: None,
             reassembler: None,
             fragmenter: None,
             window: SeqWindow::default(),
@@ -228,6 +233,7 @@ impl Session {
         }
         self.interface = interface;
         self.abandon_fragments();
+        self.limit_to_interface();
     }
 
     /// Says what networks are behind the peer, whose packets pass [`InnerAddress::check_source`].
@@ -266,29 +272,27 @@ impl Session {
     /// # Errors
     /// Why the frame was dropped.
     pub fn accept(&mut self, ticket: Ticket, gre: &mut [u8]) -> Result<Inner, DropReason> {
-        let outcome = match ticket.content {
+        let Ticket { seq, at, content } = ticket;
+        let outcome = match content {
             Content::Plain {
                 protocol,
                 information,
-            } => self.accept_plain(ticket.seq, protocol, information, gre),
+            } => self.accept_plain(seq, protocol, information, gre, at),
             Content::Sealed {
                 place,
                 data,
                 generation,
-                at,
             } => {
-                let outcome = self.accept_sealed(ticket.seq, &place, data, generation, gre);
+                let outcome = self.accept_sealed(seq, &place, data, generation, gre, at);
                 self.sense.note(&outcome, at);
                 outcome
             }
-            Content::Stream { header, data, at } => {
-                let outcome = self.accept_stream(ticket.seq, header, data, gre, at);
+            Content::Stream { header, data } => {
+                let outcome = self.accept_stream(seq, header, data, gre, at);
                 self.sense.note(&outcome, at);
                 outcome
             }
-            Content::Fragment { header, data, at } => {
-                self.accept_fragment(ticket.seq, header, data, gre, at)
-            }
+            Content::Fragment { header, data } => self.accept_fragment(seq, header, data, gre, at),
         };
         self.count(outcome)
     }

@@ -77,6 +77,10 @@ drop_reasons! {
     ControlQueueFull => "control-queue-full",
     /// A session without an interface received a network packet.
     NoInterface => "no-interface",
+    /// A packet from the peer came faster than the session may send.
+    RateLimitRx => "rate-limit-rx",
+    /// A packet to the peer came faster than the session may receive.
+    RateLimitTx => "rate-limit-tx",
     /// The TUN interface refused the packet.
     TunWrite => "tun-write",
     /// The queue to the worker that owns the session was full.

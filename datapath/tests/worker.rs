@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::process::Command as Program;
 use std::sync::Arc;
@@ -15,9 +16,12 @@ use greyhound_datapath::engine::handoff::Inboxes;
 use greyhound_datapath::engine::worker::{self, Command, Outbox, Parts, Report, Worker};
 use greyhound_datapath::engine::{raw, tun, xsk};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId, WorkerId};
-use greyhound_datapath::ipc::{Interface, LinkOptions, Membership, Tunnel, WorkerTotals};
+use greyhound_datapath::ipc::{
+    Interface, Limits, LinkOptions, Membership, Rate, Tunnel, WorkerTotals,
+};
 use greyhound_datapath::mppe::{Engine, Job, Parameters, Portable, StartKey, Strength};
 use greyhound_datapath::session::{InnerAddress, Session};
+use greyhound_datapath::stats::DropReason;
 use greyhound_datapath::wire::ipv4;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -147,6 +151,42 @@ fn a_million_packets_and_not_one_allocation() {
     }
 
     assert_eq!(allocations, 0, "in {} packets", after - before);
+}
+
+#[test]
+fn what_comes_too_fast_is_kept_or_dropped_without_an_allocation() {
+    let mut bench = Bench::new("limits");
+    // What 12 packets in a second need, and one that nobody exceeds.
+    let slow = NonZeroU64::new(100_000).map(Rate::steady);
+    let fast = NonZeroU64::new(1 << 40).map(Rate::steady);
+    for number in 0..SESSIONS {
+        let rate = if number % 2 == 0 { slow } else { fast };
+        let limits = Limits {
+            rx_rate: rate,
+            tx_rate: rate,
+            idle_timeout: Some(std::time::Duration::from_secs(3600)),
+            clamp_mss: true,
+            ..Limits::default()
+        };
+        let id = SessionId(number.into());
+        bench.commands.send(Command::SetLimits(id, limits)).unwrap();
+    }
+    for _ in 0..500 {
+        bench.turn();
+    }
+
+    let allocations: u64 = (0..2000).map(|_| bench.turn()).sum();
+
+    let totals = bench.totals();
+    let dropped = |reason: DropReason| {
+        let mut drops = totals.drops.iter();
+        drops.any(|(name, _)| name == reason.name())
+    };
+    // All that comes back goes to the first session, a slow one.
+    for reason in [DropReason::RateLimitRx, DropReason::RateLimitTx] {
+        assert!(dropped(reason), "{reason:?}: {totals:?}");
+    }
+    assert_eq!(allocations, 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The datapath without the control process: two of the program, each the other's peer, and one
 //! call between them that nobody negotiated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Child;
@@ -12,11 +12,11 @@ use anyhow::{Context, Result, anyhow};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::seqpacket::Channel;
 use greyhound_datapath::ipc::{
-    Event, Interface, IoMode, LinkOptions, Membership, Multilink, Request, Tunnel, VERSION,
-    Warning, WorkerTotals,
+    Event, Interface, IoMode, Limit, Limits, LinkOptions, Membership, Multilink, Request, Tunnel,
+    VERSION, Warning, WorkerTotals,
 };
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
-use greyhound_datapath::stats::WorkerCounters;
+use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -35,6 +35,8 @@ pub struct Datapath {
     folder: Scratch,
     channel: Channel<Request, Event>,
     io: IoMode,
+    /// Limits that it said were reached, and nobody asked for yet.
+    reached: VecDeque<Limit>,
 }
 
 impl Datapath {
@@ -73,6 +75,7 @@ impl Datapath {
             folder,
             channel,
             io,
+            reached: VecDeque::new(),
         };
         datapath.say(&Request::Hello { version: VERSION })?;
         datapath.io = datapath.hear("Hello", |event| {
@@ -159,6 +162,7 @@ impl Datapath {
             | Event::Frame { .. }
             | Event::MppeOutOfSync { .. }
             | Event::MppeKeysDiffer { .. }
+            | Event::LimitReached { .. }
             | Event::Counters { .. }
             | Event::Removed { .. } => None,
         })??;
@@ -186,6 +190,73 @@ impl Datapath {
         kill_process(pid, Signal::TERM)?;
         self.program.wait()?;
         Ok(())
+    }
+
+    /// Limits what the call may do.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn limit(&mut self, limits: Limits) -> Result<()> {
+        let session = SESSION;
+        self.say(&Request::SetLimits { session, limits })
+    }
+
+    /// Waits until the call reaches a limit; says which.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn limit_reached(&mut self) -> Result<Limit> {
+        if let Some(limit) = self.reached.pop_front() {
+            return Ok(limit);
+        }
+        self.hear("LimitReached", |event| {
+            if let Event::LimitReached { limit, .. } = event {
+                Some(limit)
+            } else {
+                None
+            }
+        })?;
+        self.reached.pop_front().context("it was heard")
+    }
+
+    /// A limit that the call had reached when something else was heard last.
+    pub fn limit_heard(&mut self) -> Option<Limit> {
+        self.reached.pop_front()
+    }
+
+    /// Asks the peer's LCP whether it is there, and waits for the answer, which the peer's datapath
+    /// gives.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn echo(&mut self) -> Result<()> {
+        self.say(&Request::Send {
+            session: SESSION,
+            protocol: LCP,
+            payload: ECHO_REQUEST.to_vec(),
+        })?;
+        self.hear("Echo-Reply", |event| {
+            if let Event::Frame { protocol: LCP, .. } = event {
+                Some(())
+            } else {
+                None
+            }
+        })
+    }
+
+    /// What the call has moved.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn counters(&mut self) -> Result<SessionCounters> {
+        self.say(&Request::Read { session: SESSION })?;
+        self.hear("Counters", |event| {
+            if let Event::Counters { counters, .. } = event {
+                Some(counters)
+            } else {
+                None
+            }
+        })
     }
 
     /// What its workers have counted together.
@@ -235,6 +306,9 @@ impl Datapath {
             loop {
                 match self.channel.receive() {
                     Ok(Some(event)) => {
+                        if let Event::LimitReached { limit, .. } = event {
+                            self.reached.push_back(limit);
+                        }
                         if let Some(heard) = wanted(event) {
                             return Some(Ok(heard));
                         }
@@ -520,6 +594,12 @@ const SESSION: SessionId = SessionId(1);
 
 /// As large as it can be with an outer packet of 1500 bytes.
 pub const MTU: u16 = 1456;
+
+/// The protocol number of LCP (RFC 1661 §6).
+const LCP: u16 = 0xc021;
+
+/// Code, identifier, length, and no magic number (RFC 1661 §5.8).
+const ECHO_REQUEST: [u8; 8] = [9, 1, 0, 8, 0, 0, 0, 0];
 
 /// How long it may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ use crate::log::Recent;
 use crate::model::export::export;
 use crate::model::schema::MENUS;
 use crate::model::table::{self, Table};
-use crate::model::{Config, Draft, Error, Id, change, changes, selected};
+use crate::model::{COPY_FROM, Config, Draft, Error, Id, change, changes, selected};
 
 /// What a request is answered from.
 #[derive(Clone, Copy, Debug)]
@@ -210,7 +210,13 @@ impl<'a> Console<'a> {
         table: &'static dyn Table,
         invocation: &Invocation<'_>,
     ) -> Result<(), Error> {
-        let ids = self.last_print(&invocation.path);
+        // Very many items may be added by one request, and very many may have been printed.
+        let is_new = invocation.command == Command::Add && !copies(invocation.arguments);
+        let ids = if is_new {
+            None
+        } else {
+            self.last_print(&invocation.path)
+        };
         let rewritten;
         let mut invocation = Invocation {
             path: invocation.path.clone(),
@@ -330,6 +336,7 @@ impl<'a> Console<'a> {
             config: self.config(),
             snapshot: self.context.snapshot,
             log: self.context.log,
+            date: self.context.date,
             show_sensitive,
             only_columns: false,
         }
@@ -438,6 +445,13 @@ impl<'a> Console<'a> {
             self.said.push(text);
         }
     }
+}
+
+/// Whether an item is made from another one.
+fn copies(arguments: &[Word]) -> bool {
+    let is_it =
+        |word: &Word| matches!(&word.kind, WordKind::Argument { name, .. } if name == COPY_FROM);
+    arguments.iter().any(is_it)
 }
 
 /// Whether the rows of a menu are configured ones and others.

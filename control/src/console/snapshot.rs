@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub server_sessions: Vec<ServerSession>,
     /// Configured clients, in the order of the configuration.
     pub clients: Vec<ClientState>,
+    /// How the last session of each user ended, in the order of their names.
+    pub last_ends: Vec<LastEnd>,
     /// Addresses in use.
     pub used: Vec<Used>,
     /// How full the pools are.
@@ -61,6 +63,19 @@ pub struct ServerSession {
     pub session_id: u32,
     /// What it moved.
     pub counters: SessionCounters,
+}
+
+/// How the last session of a user ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastEnd {
+    /// The name of the secret.
+    pub user: String,
+    /// How long ago.
+    pub ago: Duration,
+    /// Where the client had called from.
+    pub caller: Ipv4Addr,
+    /// Why.
+    pub cause: Cause,
 }
 
 /// One `/interface pptp-client` at work.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::SystemTime;
 
 use greyhound_datapath::ipc::WorkerTotals;
 use greyhound_datapath::stats::SessionCounters;
@@ -23,6 +24,7 @@ pub(super) struct Facts<'a> {
     pub(super) config: &'a Config,
     pub(super) snapshot: &'a Snapshot,
     pub(super) log: &'a Recent,
+    pub(super) date: SystemTime,
     /// Passwords are shown.
     pub(super) show_sensitive: bool,
     /// Nothing but the columns of a table will be looked at.
@@ -48,6 +50,7 @@ pub(super) fn content(path: &Path, facts: &Facts<'_>) -> Result<Content, String>
         ["interface", "pptp-server"] => pptp_server(facts),
         ["interface", "pptp-client"] => pptp_client(facts),
         ["ppp", "active"] => ppp_active(facts.snapshot),
+        ["ppp", "secret"] => ppp_secret(facts),
         ["ip", "pool"] => ip_pool(facts),
         ["ip", "pool", "used"] => ip_pool_used(facts.snapshot),
         ["log"] => log(facts.log),
@@ -197,6 +200,33 @@ fn live(session: &ServerSession) -> Vec<(&'static str, Value)> {
 /// That the configuration gives something else by now.
 fn stale(is_stale: bool) -> Option<(&'static str, Value)> {
     is_stale.then(|| ("stale-profile", Value::Word("yes".to_owned())))
+}
+
+/// `/ppp secret`, and how each user's last session ended.
+fn ppp_secret(facts: &Facts<'_>) -> View {
+    let table = table::at(&["ppp", "secret"]);
+    let mut view = table.map_or_else(View::default, |table| configured(table, facts));
+    let ends = facts.snapshot.last_ends.iter();
+    let ends: BTreeMap<_, _> = ends.map(|end| (end.user.as_str(), end)).collect();
+    for (record, secret) in view.records.iter_mut().zip(&facts.config.secrets) {
+        if let Some(end) = ends
+            .get(secret.name.as_str())
+            .filter(|_| !facts.only_columns)
+        {
+            let at = facts.date.checked_sub(end.ago).unwrap_or(facts.date);
+            record.fields.extend([
+                ("last-logged-out", Value::Word(show::date(at))),
+                ("last-caller-id", quoted(&end.caller.to_string())),
+                ("last-disconnect-reason", quoted(end.cause.reason())),
+            ]);
+        }
+    }
+    view.names.extend([
+        "last-logged-out",
+        "last-caller-id",
+        "last-disconnect-reason",
+    ]);
+    view
 }
 
 /// `/ppp active`.

@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::schema::{Id, Item};
 use super::table::{TABLES, Table};
 use super::value::Reference;
-use super::{Binding, Config, Pool, PptpClient, PptpServer};
+use super::{Aaa, Binding, Config, Pool, PptpClient, PptpServer, RadiusIncoming};
 use crate::language::path::Path;
 use crate::ppp::{AuthMethod, Encryption};
 
@@ -19,6 +19,31 @@ pub(super) fn check(draft: &mut Draft) {
     if draft.errors() == 0 {
         pool_circles(draft);
         keys_for_encryption(draft);
+    }
+    without_effect(draft);
+}
+
+/// RADIUS is kept and not spoken yet: whoever turns it on is told so.
+fn without_effect(draft: &mut Draft) {
+    let config = &draft.config;
+    let settings = [
+        (
+            config.aaa.use_radius,
+            Aaa::MENU.path,
+            config.aaa.meta.id,
+            "use-radius",
+        ),
+        (
+            config.radius_incoming.accept,
+            RadiusIncoming::MENU.path,
+            config.radius_incoming.meta.id,
+            "accept",
+        ),
+    ];
+    for (is_on, path, id, property) in settings {
+        if let Some(at) = draft.place(path, id, property).filter(|_| is_on) {
+            draft.warn(at, format!("{property}=yes has no effect yet"));
+        }
     }
 }
 

@@ -29,6 +29,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         if old.server.enabled && !self.config.server.enabled {
             self.end_server(now);
         }
+        let config = &self.config;
+        self.last_ends
+            .retain(|user, _| config.secret(user).is_some());
         self.mark_stale();
         self.settle(now);
     }

@@ -7,7 +7,7 @@ use greyhound_datapath::ids::SessionId;
 
 use super::hooks::Hooks;
 use super::terms::terms;
-use super::{Command, Datapath, Entry, Granted, Server, Timer, login};
+use super::{Command, Datapath, Entry, Granted, LastEnd, Server, Timer, login};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::model::AddressSource;
@@ -180,6 +180,14 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return;
         };
         let (conn_id, call_id) = (entry.conn, entry.session.tunnel().call_id);
+        if let Some(granted) = &entry.granted {
+            let last = LastEnd {
+                at: now,
+                caller: entry.session.tunnel().peer,
+                cause,
+            };
+            self.last_ends.insert(granted.user.clone(), last);
+        }
         if let Some(client) = entry.client
             && let Some(client) = self.clients.get_mut(&client)
         {

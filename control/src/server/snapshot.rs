@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Client, Datapath, Entry, Server};
 use crate::console::snapshot::{
-    ClientConnected, ClientState, DatapathState, ServerSession, Snapshot,
+    ClientConnected, ClientState, DatapathState, LastEnd, ServerSession, Snapshot,
 };
 use crate::dialer;
 use crate::session::Stage;
@@ -32,6 +32,16 @@ pub(super) fn take<E>(server: &Server<E>, now: Instant) -> Snapshot {
                 last_end: client.last_end,
                 connected: connected(server, client, now),
                 is_stale: is_stale(server, client),
+            })
+            .collect(),
+        last_ends: server
+            .last_ends
+            .iter()
+            .map(|(user, end)| LastEnd {
+                user: user.clone(),
+                ago: now.saturating_duration_since(end.at),
+                caller: end.caller,
+                cause: end.cause,
             })
             .collect(),
         used: server.pools.used().cloned().collect(),

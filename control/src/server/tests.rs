@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use greyhound_datapath::ids::{PeerCallId, WorkerId};
-use greyhound_datapath::ipc::{Held, Interface, LinkOptions, Tunnel, WorkerTotals};
+use greyhound_datapath::ipc::{Held, Interface, Limits, LinkOptions, Tunnel, WorkerTotals};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use proptest::prelude::*;
 
@@ -987,6 +987,7 @@ impl Drain for Server<CountingEntropy> {
 struct Datapath {
     sessions: BTreeMap<SessionId, Tunnel>,
     links: BTreeMap<SessionId, LinkOptions>,
+    limits: BTreeMap<SessionId, Limits>,
     interfaces: BTreeMap<SessionId, Interface>,
     counters: SessionCounters,
     uplink_mtu: u16,
@@ -1023,6 +1024,7 @@ impl Host {
             datapath: Datapath {
                 sessions: BTreeMap::new(),
                 links: BTreeMap::new(),
+                limits: BTreeMap::new(),
                 interfaces: BTreeMap::new(),
                 counters: SessionCounters::default(),
                 uplink_mtu: 1500,
@@ -1152,6 +1154,10 @@ impl Host {
                 vec![]
             }
             Request::SetMppe { .. } | Request::ResetMppe { .. } | Request::SetIpv6 { .. } => vec![],
+            Request::SetLimits { session, limits } => {
+                datapath.limits.insert(session, limits);
+                vec![]
+            }
             Request::Attach { session, interface } => {
                 if datapath.refuses_interfaces {
                     let reason = "no interface for you".to_owned();

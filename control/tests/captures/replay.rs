@@ -197,6 +197,7 @@ impl End {
                 information,
             }) => return Some((protocol, bytes[information].to_vec())),
             Ok(Inner::Fragment | Inner::Reassembled(_)) => panic!("Multilink was not agreed on"),
+            Ok(Inner::Held) => panic!("nothing is limited"),
             Err(reason) => panic!("{}: {bytes:02X?}", reason.name()),
         }
         None

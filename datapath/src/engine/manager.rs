@@ -330,6 +330,9 @@ impl Manager {
                 self.interfaces.remove(&session);
                 self.tell_owner(session, Command::Detach(session));
             }
+            Request::SetLimits { session, limits } => {
+                self.tell_owner(session, Command::SetLimits(session, limits));
+            }
             Request::Send {
                 session,
                 protocol,
@@ -508,6 +511,9 @@ impl Manager {
                 }
                 Report::Notice(session, Notice::KeysDiffer) => {
                     self.say(Event::MppeKeysDiffer { session });
+                }
+                Report::LimitReached(session, limit) => {
+                    self.say(Event::LimitReached { session, limit });
                 }
                 Report::MergingRefused(session) => tracing::warn!(
                     session = session.0,

@@ -13,9 +13,11 @@ use crate::ids::{CallId, PeerCallId, SessionId, WorkerId};
 use crate::mppe::Parameters;
 use crate::stats::{SessionCounters, WorkerCounters};
 
+mod limits;
 pub mod membership;
 pub mod seqpacket;
 
+pub use limits::{Burst, Limit, Limits, Rate};
 pub use membership::{Lacking, ListedAddress, Membership, Prefix, Route, Warning};
 
 /// Changes whenever a message changes; both ends must have the same.
@@ -148,6 +150,14 @@ pub enum Request {
     Detach {
         /// The session.
         session: SessionId,
+    },
+    /// What the session may do. May come again at any time; what it has moved still counts, and
+    /// rates that stay as they were go on where they are. Without it a session may do anything.
+    SetLimits {
+        /// The session.
+        session: SessionId,
+        /// All its limits.
+        limits: Limits,
     },
     /// Send a PPP control frame, unencrypted.
     Send {
@@ -285,6 +295,14 @@ pub enum Event {
     MppeKeysDiffer {
         /// The session.
         session: SessionId,
+    },
+    /// The session has reached a limit, and goes on all the same. Said once for each, and again
+    /// when [`Request::SetLimits`] raised it and it was reached again.
+    LimitReached {
+        /// The session.
+        session: SessionId,
+        /// Which.
+        limit: Limit,
     },
     /// The answer to [`Request::Read`].
     Counters {

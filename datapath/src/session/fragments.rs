@@ -172,10 +172,10 @@ impl Session {
         let information = end - ppp.information().len()..end;
         if number == protocol::COMPRESSED {
             let opened = self.open_sealed(engine, seq, ppp.information(), information, now)?;
-            let packet = self.decrypt_reassembled(engine, seq, opened, &mut out[..end]);
+            let packet = self.decrypt_reassembled(engine, seq, opened, &mut out[..end], now);
             self.sense.note(&packet, now);
             let (packet, order) = packet?;
-            return self.admit(packet, order);
+            return self.admit(packet, order, out, now);
         }
         if self.rx.is_some() && is_network(number) {
             return Err(DropReason::NotEncrypted);
@@ -185,7 +185,7 @@ impl Session {
         }
         let bytes = &out[information.clone()];
         let packet = IpPacket::parse_plain(number, bytes, information.start)?;
-        self.admit_plain(number, packet, bytes, information, order)
+        self.admit_plain(number, packet, information, order, out, now)
     }
 
     fn decrypt_reassembled<E: Engine + ?Sized>(
@@ -194,6 +194,7 @@ impl Session {
         seq: SeqNum,
         opened: Opened,
         out: &mut [u8],
+        now: Instant,
     ) -> Result<(IpPacket, Order), DropReason> {
         let content = match opened {
             Opened::Sealed { ticket, key, data } => {
@@ -209,10 +210,9 @@ impl Session {
                 place,
                 data,
                 generation,
-                ..
             } => self.judge_sealed(&place, data, generation, out),
-            Content::Stream { header, data, at } => {
-                let packet = self.decrypt_stream(seq, header, data, out, at)?;
+            Content::Stream { header, data } => {
+                let packet = self.decrypt_stream(seq, header, data, out, now)?;
                 Ok((packet, Order::New { skipped: 0 }))
             }
             Content::Plain { .. } | Content::Fragment { .. } => Err(DropReason::BadFragment),
@@ -245,10 +245,9 @@ impl Session {
         } else {
             let frame = fragmenter.begin(number_len + len);
             put_number(number, frame);
-            write(&mut frame[number_len..]);
+            self.put_packet(&mut frame[number_len..], write);
         }
-        self.counters.tx_packets += 1;
-        self.counters.tx_bytes += len as u64;
+        self.note_sent(len);
         Ok(())
     }
 

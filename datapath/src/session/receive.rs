@@ -64,10 +64,10 @@ impl Session {
                 self.check_plain(seq)?;
                 return Ok(Opened::Plain(Ticket {
                     seq,
+                    at: now,
                     content: Content::Fragment {
                         header,
                         data: end - data.len()..end,
-                        at: now,
                     },
                 }));
             }
@@ -84,6 +84,7 @@ impl Session {
         }
         Ok(Opened::Plain(Ticket {
             seq,
+            at: now,
             content: Content::Plain {
                 protocol: frame.protocol(),
                 information,
@@ -109,11 +110,8 @@ impl Session {
             Rx::Stateful(_) if header.encrypted => {
                 return Ok(Opened::Plain(Ticket {
                     seq,
-                    content: Content::Stream {
-                        header,
-                        data,
-                        at: now,
-                    },
+                    at: now,
+                    content: Content::Stream { header, data },
                 }));
             }
             Rx::Stateless(_) | Rx::Stateful(_) => return Err(DropReason::BadMppeHeader),
@@ -123,11 +121,11 @@ impl Session {
         Ok(Opened::Sealed {
             ticket: Ticket {
                 seq,
+                at: now,
                 content: Content::Sealed {
                     place,
                     data: data.clone(),
                     generation: self.generation,
-                    at: now,
                 },
             },
             key,
@@ -140,7 +138,8 @@ impl Session {
         seq: SeqNum,
         number: u16,
         information: Range<usize>,
-        gre: &[u8],
+        gre: &mut [u8],
+        at: Instant,
     ) -> Result<Inner, DropReason> {
         let bytes = gre
             .get(information.clone())
@@ -148,7 +147,7 @@ impl Session {
         let order = self.check_plain(seq)?;
         let packet = IpPacket::parse_plain(number, bytes, information.start)?;
         self.commit_plain(seq, order)?;
-        self.admit_plain(number, packet, bytes, information, order)
+        self.admit_plain(number, packet, information, order, gre, at)
     }
 
     /// Takes note of an unencrypted frame.
@@ -161,18 +160,19 @@ impl Session {
         Ok(())
     }
 
-    /// What an unencrypted frame is, whose information field is `bytes`.
+    /// What an unencrypted frame is, whose information field is there in `bytes`.
     pub(super) fn admit_plain(
         &mut self,
         number: u16,
         packet: Option<IpPacket>,
-        bytes: &[u8],
         information: Range<usize>,
         order: Order,
+        bytes: &mut [u8],
+        at: Instant,
     ) -> Result<Inner, DropReason> {
         match packet {
-            Some(packet) => self.admit(packet, order),
-            None if number == protocol::LCP && self.answers_echo(bytes) => {
+            Some(packet) => self.admit(packet, order, bytes, at),
+            None if number == protocol::LCP && self.answers_echo(&bytes[information.clone()]) => {
                 Ok(Inner::EchoRequest(information))
             }
             None => Ok(Inner::Control {
@@ -188,7 +188,8 @@ impl Session {
         place: &Place,
         data: Range<usize>,
         generation: u32,
-        gre: &[u8],
+        gre: &mut [u8],
+        at: Instant,
     ) -> Result<Inner, DropReason> {
         let (packet, order) = self.judge_sealed(place, data, generation, gre)?;
         // The key chain says what is new; the window, which unencrypted frames move too, follows.
@@ -196,7 +197,7 @@ impl Session {
             self.window.restart(seq);
         }
         self.note_received();
-        self.admit(packet, order)
+        self.admit(packet, order, gre, at)
     }
 
     /// Whether a frame decrypted to a packet, and how it stands to those before it.
@@ -235,7 +236,7 @@ impl Session {
             self.window.restart(seq);
         }
         self.note_received();
-        self.admit(packet, Order::New { skipped: 0 })
+        self.admit(packet, Order::New { skipped: 0 }, gre, at)
     }
 
     pub(super) fn decrypt_stream(
@@ -261,8 +262,14 @@ impl Session {
         packet
     }
 
-    /// What still can keep a valid packet from the interface.
-    pub(super) fn admit(&mut self, packet: IpPacket, order: Order) -> Result<Inner, DropReason> {
+    /// What still can keep a valid packet, which is there in `bytes`, from the interface.
+    pub(super) fn admit(
+        &mut self,
+        packet: IpPacket,
+        order: Order,
+        bytes: &mut [u8],
+        at: Instant,
+    ) -> Result<Inner, DropReason> {
         let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
         match packet.source {
             Some(source)
@@ -275,12 +282,18 @@ impl Session {
             None if !interface.ipv6 => return Err(DropReason::ProtocolNotUp),
             Some(_) | None => {}
         }
+        let len = packet.at.len() as u64;
+        let inner = if self.limiter.is_some() {
+            self.limit_rx(packet.at, bytes, at)?
+        } else {
+            Inner::Ip(packet.at)
+        };
         self.counters.rx_packets += 1;
-        self.counters.rx_bytes += packet.at.len() as u64;
+        self.counters.rx_bytes += len;
         if order == Order::Late {
             self.counters.rx_late += 1;
         }
-        Ok(Inner::Ip(packet.at))
+        Ok(inner)
     }
 
     /// Where an unencrypted frame stands. Without encryption a peer is believed whatever it skips,

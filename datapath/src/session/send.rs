@@ -23,14 +23,13 @@ impl Session {
             self.seal_encrypted(engine, number, len, out, write)?
         } else {
             let body = self.begin_frame(self.header(number), len, out)?;
-            write(&mut out[body.clone()]);
+            self.put_packet(&mut out[body.clone()], write);
             Sealed {
                 len: body.end,
                 encrypt: None,
             }
         };
-        self.counters.tx_packets += 1;
-        self.counters.tx_bytes += len as u64;
+        self.note_sent(len);
         Ok(sealed)
     }
 
@@ -100,7 +99,7 @@ impl Session {
         let (numbered, packet) = data.split_at_mut(self.number_len());
         let number = number.to_be_bytes();
         numbered.copy_from_slice(&number[number.len() - numbered.len()..]);
-        write(packet);
+        self.put_packet(packet, write);
         let mut header = mppe::Packet::new_unchecked(header);
         match (&mut self.tx, key) {
             (Some(Tx::Stateless(tx)), Some((position, key))) => {

@@ -9,6 +9,8 @@ use crate::stats::DropReason::*;
 use crate::wire::ppp::protocol;
 use crate::wire::{Coherency, ipv4};
 
+mod limits;
+
 const SERVER_INNER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const CLIENT_INNER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const MTU: u16 = 1400;

@@ -2,7 +2,6 @@
 //! packet by itself, and what others have crashed on.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use greyhound_datapath::ids::SessionId;
 use greyhound_datapath::ipc::{self, Event, LinkOptions, Request};

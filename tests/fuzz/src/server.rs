@@ -491,7 +491,8 @@ impl World {
             Request::SetLink { session, .. }
             | Request::SetMppe { session, .. }
             | Request::SetIpv6 { session, .. }
-            | Request::ResetMppe { session } => {
+            | Request::ResetMppe { session }
+            | Request::SetLimits { session, .. } => {
                 let known = self.sessions.contains_key(&session) || self.lost.contains(&session);
                 assert!(known, "nobody knows it");
                 vec![]

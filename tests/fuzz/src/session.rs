@@ -505,6 +505,7 @@ impl World {
                 return;
             }
             Ok(Inner::Fragment | Inner::Reassembled(_)) => end.steady &= !forged,
+            Ok(Inner::Held) => unreachable!("nothing is limited"),
             Err(reason) => {
                 end.dropped += 1;
                 // Forged ones may have used up what a session may spend.

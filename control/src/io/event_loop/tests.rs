@@ -474,6 +474,7 @@ fn play(tunnels: &mut BTreeMap<SessionId, Tunnel>, request: Request) -> Vec<Even
         }],
         Request::SetLink { .. }
         | Request::ResetMppe { .. }
+        | Request::SetLimits { .. }
         | Request::SetIpv6 { .. }
         | Request::SetMppe { .. }
         | Request::Detach { .. } => vec![],

@@ -361,7 +361,8 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
     let (_, warnings) = Config::parse(
         "/ppp profile add name=p use-compression=yes parent-queue=q\n\
          /ppp secret add name=u service=l2tp caller-id=00:11\n\
-         /ppp profile add name=q address-list=\"a;b\" incoming-filter=c",
+         /ppp profile add name=q address-list=\"a;b\" incoming-filter=c\n\
+         /ppp aaa set use-radius=yes\n/radius incoming set accept=yes",
     )
     .unwrap();
 
@@ -374,6 +375,8 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
             "service: this service is not offered: nobody logs in (line 2 column 32)",
             "caller-id: not an IPv4 address: no PPTP client matches it (line 2 column 47)",
             "address-list: nftables cannot call anything so: it has no effect (line 3 column 38)",
+            "use-radius=yes has no effect yet (line 4 column 25)",
+            "accept=yes has no effect yet (line 5 column 29)",
         ]
     );
 }

@@ -321,9 +321,16 @@ impl Connection {
         }
         let result = match (event, call.cause.or(self.cause)) {
             (CallEvent::ClearRequest, _) => DisconnectResult::Request,
-            (_, Some(Cause::AdministratorRequest | Cause::Reboot | Cause::SessionTimeout)) => {
-                DisconnectResult::AdminShutdown
-            }
+            (
+                _,
+                Some(
+                    Cause::AdministratorRequest
+                    | Cause::Reboot
+                    | Cause::SessionTimeout
+                    | Cause::IdleTimeout
+                    | Cause::TrafficLimit,
+                ),
+            ) => DisconnectResult::AdminShutdown,
             (_, Some(Cause::PortError | Cause::ProtocolError)) => DisconnectResult::GeneralError,
             (_, _) => DisconnectResult::LostCarrier,
         };

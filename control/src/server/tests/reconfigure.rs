@@ -1,9 +1,11 @@
 //! What a change does to what runs, and what it leaves alone.
 
-use greyhound_datapath::ipc::{Lacking, Warning};
+use std::num::NonZeroU64;
+
+use greyhound_datapath::ipc::{Lacking, Limit, Limits, Warning};
 
 use super::*;
-use crate::console::command::{Context, execute};
+use crate::console::command::{Context, Outcome, execute};
 use crate::console::wire::{Numbers, Request as ConsoleRequest};
 use crate::log::Recent;
 
@@ -196,6 +198,90 @@ fn an_interface_belongs_where_profile_and_secret_say() {
 }
 
 #[test]
+fn limits_are_those_of_profile_and_secret_the_right_way_round() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.change_server(
+        "/ppp profile set default rate-limit=\"1M/4M 2M/8M 512k/1M 8/16\" idle-timeout=5m \
+         change-tcp-mss=yes\n\
+         /ppp secret set ann limit-bytes-in=1000 limit-bytes-out=2000",
+    );
+    world.run_until(|world| world.is_connected(0));
+    let limits = world.server.datapath.limits[&SessionId(0)];
+    let rx = limits.rx_rate.unwrap();
+    let tx = limits.tx_rate.unwrap();
+    assert_eq!(
+        (rx.bits_per_second.get(), tx.bits_per_second.get()),
+        (1_000_000, 4_000_000)
+    );
+    let (rx, tx) = (rx.burst.unwrap(), tx.burst.unwrap());
+    assert_eq!(
+        (rx.bits_per_second.get(), tx.bits_per_second.get()),
+        (2_000_000, 8_000_000)
+    );
+    assert_eq!((rx.threshold, tx.threshold), (512_000, 1_000_000));
+    assert_eq!((rx.time.as_secs(), tx.time.as_secs()), (8, 16));
+    assert_eq!(limits.rx_bytes.map(NonZeroU64::get), Some(1000));
+    assert_eq!(limits.tx_bytes.map(NonZeroU64::get), Some(2000));
+    assert_eq!(limits.idle_timeout, Some(Duration::from_secs(300)));
+    assert!(limits.clamp_mss);
+    // A client has the clamp of its own profile and nothing else.
+    let ours = world.client.datapath.limits[&SessionId(0)];
+    let expected = Limits {
+        clamp_mss: true,
+        ..Limits::default()
+    };
+    assert_eq!(ours, expected);
+    // Whoever has no limits costs the datapath nothing.
+    let mut world = World::new(SERVER, &[("out1", "bob", "secret")]);
+    world.change_server("/ppp profile set default-encryption change-tcp-mss=no");
+    world.run_until(|world| world.is_connected(0));
+    assert!(world.server.datapath.limits.is_empty());
+}
+
+#[test]
+fn a_secret_tells_how_its_last_session_ended() {
+    let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+    world.run_until(|world| world.is_connected(0));
+    assert_eq!(world.server.engine.snapshot(world.now).last_ends, []);
+    let number = world.server.engine.snapshot(world.now).server_sessions[0].session_id;
+    world.client.hold(0);
+    world.server.engine.disconnect(world.now, number);
+    world.server.obey(world.now);
+    world.run_until(|world| world.server.sessions() == 0);
+    world.advance(Duration::from_secs(61));
+    let text = world
+        .server
+        .ask(world.now, "/ppp secret print detail where name=ann");
+    assert!(
+        text.contains("last-logged-out=1970-01-01 00:00:0")
+            && text.contains("last-caller-id=\"192.0.2.1\" last-disconnect-reason=\"reset\""),
+        "{text}"
+    );
+    world.change_server("/ppp secret remove ann");
+    assert_eq!(world.server.engine.snapshot(world.now).last_ends, []);
+}
+
+#[test]
+fn a_limit_that_is_reached_ends_the_session_and_says_which() {
+    for (limit, said) in [
+        (Limit::Idle, "idle timeout"),
+        (Limit::RxBytes, "traffic limit reached"),
+        (Limit::TxBytes, "traffic limit reached"),
+    ] {
+        let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
+        world.run_until(|world| world.is_connected(0));
+        let session = SessionId(0);
+        let event = Event::LimitReached { session, limit };
+        world.server.engine.handle_datapath_event(world.now, event);
+        world.server.obey(world.now);
+        world.run_until(|world| world.server.sessions() == 0);
+        let log = world.server.take_log();
+        let expected = format!("pptp,ppp,info <pptp-ann>: terminating... - {said}");
+        assert!(log.contains(&expected), "{log:#?}");
+    }
+}
+
+#[test]
 fn without_a_list_a_session_goes_on_and_without_its_filter_it_ends() {
     let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
     world.run_until(|world| world.is_connected(0));
@@ -240,8 +326,20 @@ fn a_client_gets_what_its_profile_says_alone() {
 }
 
 impl Host {
+    /// What the console answers to a line.
+    fn ask(&self, now: Instant, line: &str) -> String {
+        self.outcome(now, line).reply.text
+    }
+
     /// What the console does with a line.
     fn command(&mut self, now: Instant, line: &str) {
+        let outcome = self.outcome(now, line);
+        assert_eq!(outcome.reply.status, 0, "{}", outcome.reply.text);
+        self.engine.reconfigure(now, outcome.config.unwrap().into());
+        self.obey(now);
+    }
+
+    fn outcome(&self, now: Instant, line: &str) -> Outcome {
         let request = ConsoleRequest {
             line: line.to_owned(),
             menu: Vec::new(),
@@ -254,12 +352,9 @@ impl Host {
             config: self.engine.config(),
             snapshot: &snapshot,
             log: &Recent::default(),
-            date: std::time::SystemTime::UNIX_EPOCH,
+            date: std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(61),
         };
-        let outcome = execute(&request, &context);
-        assert_eq!(outcome.reply.status, 0, "{}", outcome.reply.text);
-        self.engine.reconfigure(now, outcome.config.unwrap().into());
-        self.obey(now);
+        execute(&request, &context)
     }
 }
 

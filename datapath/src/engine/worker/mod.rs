@@ -15,13 +15,14 @@ use super::tun::Tun;
 use super::uring::{self, Completion, Ring};
 use super::xsk::Queue;
 use crate::ids::{CallId, SessionId, WorkerId};
-use crate::ipc::{LinkOptions, Prefix, Tunnel, WorkerTotals};
+use crate::ipc::{Limit, Limits, LinkOptions, Prefix, Tunnel, WorkerTotals};
 use crate::mppe::{AnyEngine, Parameters, engine};
 use crate::session::{InnerAddress, Notice, Session};
 use crate::stats::{DropReason, Drops, SessionCounters, WorkerCounters};
 
 mod early;
 mod keys;
+mod limits;
 mod merge;
 mod receive;
 mod spin;
@@ -29,6 +30,7 @@ mod transmit;
 
 use early::Early;
 use keys::Keys;
+use limits::{Due, Timers};
 use merge::Merging;
 pub use receive::Arrived;
 use spin::Spin;
@@ -79,6 +81,8 @@ pub enum Command {
     SetIpv6(SessionId, bool),
     /// Give the interface back.
     Detach(SessionId),
+    /// See [`crate::ipc::Request::SetLimits`].
+    SetLimits(SessionId, Limits),
     /// Send a control frame.
     Send(SessionId, u16, Vec<u8>),
     /// Report the counters.
@@ -101,6 +105,8 @@ pub enum Report {
     Counters(SessionId, SessionCounters),
     /// Encrypted frames do not make sense.
     Notice(SessionId, Notice),
+    /// See [`crate::ipc::Event::LimitReached`].
+    LimitReached(SessionId, Limit),
     /// An interface nobody reads or writes any more.
     Released(Tun),
     /// See [`crate::ipc::Event::Removed`].
@@ -135,6 +141,14 @@ pub struct Outbox {
     pub frames: Sender<ControlFrame>,
     /// Wakes the main thread.
     pub wake: Arc<mio::Waker>,
+}
+
+impl Outbox {
+    fn report(&self, report: Report) {
+        // Fails only when the main thread is gone, and then so is everything.
+        let _ = self.reports.send(report);
+        let _ = self.wake.wake();
+    }
 }
 
 /// What a worker is made of. Built by the main thread, which has the capabilities for it.
@@ -178,6 +192,7 @@ pub struct Worker {
     counters: WorkerCounters,
     drops: Drops,
     owed: std::collections::VecDeque<(Instant, SessionId)>,
+    timers: Timers,
     now: Instant,
     spin: Spin,
     inboxes: Arc<Inboxes>,
@@ -208,6 +223,7 @@ struct Entry {
     tun: Option<(Tun, u64)>,
     ack_queued: bool,
     keys_wanted: bool,
+    due: Due,
     /// The kernel refused a merged packet: none of this interface is merged any more.
     merging_refused: bool,
     // cold
@@ -265,6 +281,7 @@ impl Worker {
             counters: WorkerCounters::default(),
             drops: Drops::default(),
             owed: std::collections::VecDeque::with_capacity(1024),
+            timers: Timers::default(),
             now: clock(),
             spin: Spin::new(parts.spin),
             inboxes: parts.inboxes,
@@ -336,6 +353,7 @@ impl Worker {
         worked |= self.receive_from_inbox();
         self.uring.submit()?;
         worked |= self.send_stalled();
+        worked |= self.take_timers();
         worked |= self.take_completions()?;
         self.send_due_acks();
         self.flush_transmit();
@@ -347,10 +365,8 @@ impl Worker {
         let Some(inbox) = self.inboxes.of(self.id) else {
             return Ok(());
         };
-        let until_ack = self
-            .owed
-            .front()
-            .map(|&(due, _)| due.saturating_duration_since(self.now));
+        let ack = self.owed.front().map(|&(due, _)| due);
+        let due = ack.into_iter().chain(self.timers.next()).min();
         if !inbox.fall_asleep() && self.commands.is_empty() {
             if let Some(queue) = &self.queue
                 && !self.queue_polled
@@ -363,7 +379,9 @@ impl Worker {
             } else {
                 SLEEP
             };
-            let time = until_ack.map_or(longest, |until| until.min(longest));
+            let time = due.map_or(longest, |due| {
+                due.saturating_duration_since(self.now).min(longest)
+            });
             self.uring.submit_and_wait(Some(time))?;
         }
         inbox.awake();
@@ -406,6 +424,7 @@ impl Worker {
                     tun: None,
                     ack_queued: false,
                     keys_wanted: false,
+                    due: Due::default(),
                     merging_refused: false,
                     control_period: self.now,
                     control_frames: 0,
@@ -438,6 +457,7 @@ impl Worker {
                 }
             }
             Command::Detach(id) => self.detach(id),
+            Command::SetLimits(id, limits) => self.set_limits(id, limits),
             Command::Send(id, protocol, payload) => self.send_control(id, protocol, &payload),
             Command::Read(id) => {
                 if let Some(counters) = self.entry(id).map(|entry| entry.session.counters()) {
@@ -648,9 +668,7 @@ impl Worker {
     }
 
     fn report(&self, report: Report) {
-        // Fails only when the main thread is gone, and then so is everything.
-        let _ = self.outbox.reports.send(report);
-        let _ = self.outbox.wake.wake();
+        self.outbox.report(report);
     }
 }
 

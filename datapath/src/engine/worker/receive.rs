@@ -20,8 +20,8 @@ use crate::session::{Inner, Opened, Reassembled, Ticket, check_gre};
 use crate::stats::DropReason;
 use crate::wire::{ethernet, ipv4};
 
-/// Where a frame that came in fragments is put: in front of it is room for the virtio-net header.
-const REASSEMBLED_AT: usize = 16;
+/// In front of what is put into memory of its own: room for the virtio-net header.
+pub(super) const ROOM: usize = 16;
 
 /// A frame that arrived, and where in it the IP header begins.
 #[derive(Debug)]
@@ -302,7 +302,7 @@ impl Worker {
                 self.recycle(storage);
                 self.deliver_reassembled(id, frame);
             }
-            Inner::Ip(_) | Inner::EchoRequest(_) | Inner::Control { .. } => {
+            Inner::Ip(_) | Inner::Held | Inner::EchoRequest(_) | Inner::Control { .. } => {
                 self.dispatch(id, storage, gre.start, inner);
             }
         }
@@ -313,19 +313,9 @@ impl Worker {
 
     /// A frame that came in fragments is put together in memory of its own.
     fn deliver_reassembled(&mut self, id: SessionId, frame: Reassembled) {
-        let len = REASSEMBLED_AT + frame.len();
-        let storage = if len <= BUFFER_BYTES {
-            self.pool.take().map(|buffer| Storage::Heap {
-                buffer,
-                home: self.id,
-            })
-        } else {
-            self.merging.take()
-        };
-        let Some(mut storage) = storage else {
+        let Some(mut storage) = self.memory_for(ROOM + frame.len()) else {
             return self.drops.count(DropReason::BadFragment);
         };
-        storage.set_len(len);
         let Some(entry) = self
             .sessions
             .get_mut(id.0 as usize)
@@ -337,7 +327,7 @@ impl Worker {
             &mut self.engine,
             frame,
             storage.bytes_mut(),
-            REASSEMBLED_AT,
+            ROOM,
             self.now,
         );
         match opened {
@@ -347,6 +337,19 @@ impl Worker {
                 self.drop_frame(storage, reason);
             }
         }
+    }
+
+    /// Memory for `len` bytes, if some is free.
+    pub(super) fn memory_for(&mut self, len: usize) -> Option<Storage> {
+        let mut storage = if len <= BUFFER_BYTES {
+            let buffer = self.pool.take()?;
+            let home = self.id;
+            Storage::Heap { buffer, home }
+        } else {
+            self.merging.take()?
+        };
+        storage.set_len(len);
+        Some(storage)
     }
 
     /// Sends on what a frame carries. Its ranges count from `start`.
@@ -360,8 +363,21 @@ impl Worker {
                     .and_then(Option::as_deref_mut)
                 {
                     self.keys.note(id, entry);
+                    entry.say_limits(id, self.now, &self.outbox);
                 }
                 self.write_packet(id, storage, within(packet));
+            }
+            Inner::Held => {
+                self.recycle(storage);
+                if let Some(entry) = self
+                    .sessions
+                    .get_mut(id.0 as usize)
+                    .and_then(Option::as_deref_mut)
+                {
+                    self.keys.note(id, entry);
+                    entry.say_limits(id, self.now, &self.outbox);
+                    self.timers.await_release(id, entry, self.now);
+                }
             }
             Inner::EchoRequest(request) => {
                 self.send_echo_reply(id, &storage.bytes()[within(request)]);
@@ -387,7 +403,7 @@ impl Worker {
     }
 
     /// Takes a packet for the session's interface. It is written now, or with others of its burst.
-    fn write_packet(&mut self, id: SessionId, storage: Storage, packet: Range<usize>) {
+    pub(super) fn write_packet(&mut self, id: SessionId, storage: Storage, packet: Range<usize>) {
         let merges = self.entry(id).and_then(|entry| {
             let (tun, _) = entry.tun.as_ref()?;
             Some((tun.offload, entry.merging_refused))
@@ -410,7 +426,7 @@ impl Worker {
     }
 
     /// Writes what became of the packets that were added.
-    fn write_merged(&mut self) {
+    pub(super) fn write_merged(&mut self) {
         while let Some(outcome) = self.merging.next_outcome() {
             match outcome {
                 Outcome::Write(id, storage, range) => self.write(id, storage, range),

@@ -111,7 +111,7 @@ struct Stalled {
 
 /// There is no free frame: nothing was done, and it is worth trying again later.
 #[derive(Debug)]
-struct NoFrame;
+pub(super) struct NoFrame;
 
 impl Outgoing {
     pub(super) fn waits_for_device(&self) -> bool {
@@ -200,9 +200,33 @@ impl Worker {
         Ok(())
     }
 
+    /// Sends a packet that `write` puts in its place, or keeps it until its time has come. Without
+    /// a free frame, the same packet is to be sent again.
+    fn send_packet(
+        &mut self,
+        id: SessionId,
+        version: u8,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), NoFrame> {
+        if let Some(entry) = self
+            .sessions
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_deref_mut)
+            && entry.session.must_hold_tx(len, self.now)
+        {
+            match entry.session.hold_tx(len, write) {
+                Ok(()) => self.timers.await_release(id, entry, self.now),
+                Err(reason) => self.drops.count(reason),
+            }
+            return Ok(());
+        }
+        self.send_now(id, version, len, write)
+    }
+
     /// Sends a packet that `write` puts in its place, whole or in fragments. If the frames run out
     /// among the fragments, the same packet is to be sent again, and goes on where it was.
-    fn send_packet(
+    pub(super) fn send_now(
         &mut self,
         id: SessionId,
         version: u8,
@@ -334,6 +358,7 @@ impl Worker {
             }
         };
         self.keys.note(id, entry);
+        entry.say_limits(id, self.now, &self.outbox);
         let tunnel = entry.session.tunnel();
         let outer = ipv4::Repr {
             source: tunnel.ours,
