@@ -2,6 +2,7 @@
 //! itself, which asks a control process.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     unreachable_pub,
     reason = "what holds for tests holds for their helpers"

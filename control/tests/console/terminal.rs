@@ -104,10 +104,11 @@ impl Terminal {
 
     /// The status that the console ends with.
     pub fn status(&mut self) -> i32 {
-        match self.process.wait().unwrap() {
-            WaitStatus::Exited(_, status) => status,
-            other => panic!("{other:?}"),
-        }
+        let ended = self.process.wait().unwrap();
+        let WaitStatus::Exited(_, status) = ended else {
+            panic!("{ended:?}");
+        };
+        status
     }
 
     /// The colour of the character `offset` of `word`, where it stands first.

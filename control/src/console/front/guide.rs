@@ -18,6 +18,9 @@ pub(super) const OWN: &[(&str, &str)] = &[(QUIT, "leave the console")];
 /// The command that leaves the console.
 pub(super) const QUIT: &str = "quit";
 
+/// The name of the items that a command is about, which may be left out.
+pub(super) const NUMBERS: &str = "numbers";
+
 /// Everything that may be typed.
 #[derive(Debug)]
 pub(super) struct Guide {

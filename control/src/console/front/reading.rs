@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::guide::{Argument, Command, Condition, Guide, Positional, Step, named};
+use super::guide::{Argument, Command, Condition, Guide, NUMBERS, Positional, Step, named};
 
 /// What a line says.
 #[derive(Debug)]
@@ -211,8 +211,12 @@ impl<'g> Reader<'g> {
             Some(outside) => self.place = outside,
             None => self.mark(range, Class::Error),
         }
-        if let Place::Arguments { positional, .. } = &mut self.place {
+        if let Place::Arguments {
+            positional, given, ..
+        } = &mut self.place
+        {
             *positional = positional.get(1..).unwrap_or_default();
+            given.push(NUMBERS);
         }
     }
 
@@ -320,7 +324,10 @@ impl<'g> Reader<'g> {
             (Some((name, value)), _) => (at..at + name.len(), Some(value)),
             (None, Some(name)) => (whole.end - name.len()..whole.end, None),
             (None, None) => {
-                if let Some((_, positional)) = positional.split_first() {
+                if let Some((first, positional)) = positional.split_first() {
+                    if *first == Positional::Items {
+                        given.push(NUMBERS);
+                    }
                     self.mark(whole, Class::Value);
                     return Place::Arguments {
                         menu,
@@ -336,7 +343,7 @@ impl<'g> Reader<'g> {
         match command.argument(text) {
             Some(argument) => {
                 given.push(argument.name);
-                if argument.name == "numbers" {
+                if argument.name == NUMBERS {
                     positional = positional.get(1..).unwrap_or_default();
                 }
                 if let Some(invocation) = &mut self.invocation

@@ -53,7 +53,8 @@ fn tab_offers_what_may_follow() {
         ("/ppp secret print where (name=a or dis", "disabled"),
         ("/ppp profile set numbers=st", "staff"),
         ("/ppp profile print proplist=name,only", "only-one"),
-        ("/ip pool unset clients next", "next-pool"),
+        ("/ip pool unset clients ", "comment name next-pool ranges"),
+        ("/ip pool unset [find] n", "name next-pool"),
         ("/ppp active print where enc", "encoding"),
         ("/ppp profile set [find name=default] only", "only-one"),
         ("/ppp profile set [find name=default] only-one=y", "yes"),
@@ -129,9 +130,15 @@ fn the_question_mark_tells_what_it_means() {
         (
             "/int pptp-server server set a",
             "authentication: how clients may prove who they are; the strongest is asked for first \
-             (chap,mschap1,mschap2,pap; default mschap1,mschap2)\n",
+             (pap,chap,mschap1,mschap2; default mschap1,mschap2)\n",
         ),
-        ("/ppp secret add disabled=", "no: \nyes: \n"),
+        ("/ppp secret add disabled=", "yes: \nno: \n"),
+        (
+            "/ppp profile set staff use-upnp",
+            "use-upnp: show the interface to UPnP (default | no | yes; default default; has no effect)\n",
+        ),
+        ("/ppp secret unset ann comm", "comment: free text\n"),
+        ("/interface pptp-client monitor out1 ", "once: only now\n"),
         (
             "/ip pool remove ",
             "clients: \n<numbers>: numbers of the last print, names, ids, or [find ...]\n",

@@ -1,7 +1,9 @@
 //! What each command of a menu takes.
 
+use std::time::SystemTime;
+
 use super::values::properties;
-use super::{Argument, Command, Condition, Positional, Values};
+use super::{Argument, Command, Condition, NUMBERS, Positional, Values};
 use crate::console::print::View;
 use crate::console::show;
 use crate::console::snapshot::Snapshot;
@@ -78,7 +80,7 @@ pub(super) fn command(path: &'static Path, command: path::Command) -> Command {
         path::Command::Reset => (&[][..], Vec::new(), Condition::Nowhere),
     };
     if positional.first() == Some(&Positional::Items) {
-        arguments.push(named("numbers", "the items", path));
+        arguments.push(named(NUMBERS, "the items", path));
     }
     arguments.sort_by_key(|argument| argument.name);
     Command {
@@ -158,6 +160,7 @@ fn view(path: &'static Path) -> Option<View> {
         log: &log,
         show_sensitive: false,
         only_columns: true,
+        date: SystemTime::UNIX_EPOCH,
     };
     match views::content(path, &facts) {
         Ok(Content::Rows(view) | Content::Single(view)) => Some(view),
