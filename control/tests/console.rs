@@ -134,6 +134,23 @@ fn a_statement_may_take_several_lines() {
 }
 
 #[test]
+fn what_is_pasted_is_carried_out_as_one() {
+    let server = Server::start();
+    let mut terminal = Terminal::new(&server);
+    let paste = |text: &str| format!("\x1b[200~{text}\x1b[201~\r");
+    terminal.types(&paste(
+        "/ip pool\nadd name=a ranges=10.0.3.1\nadd name=b ranges=nonsense",
+    ));
+    terminal.shows("(line 3 column 19)\n[admin@Lab] > ");
+    terminal.types("/ip pool print count-only\r");
+    terminal.shows("count-only\n2\n[admin@Lab] > ");
+    terminal.types(&paste("/ip pool\r\nadd name=a \\\r\n  ranges=10.0.3.1\r\n"));
+    terminal.shows("\n[admin@Lab] /ip/pool> ");
+    terminal.types("print count-only\r");
+    terminal.shows("print count-only\n3\n[admin@Lab] /ip/pool> ");
+}
+
+#[test]
 fn a_monitor_is_drawn_again_in_its_place_until_a_key_ends_it() {
     let server = Server::start();
     let mut terminal = Terminal::new(&server);

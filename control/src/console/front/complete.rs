@@ -2,7 +2,7 @@
 
 use super::guide::{Argument, Condition, Guide, Positional, Step, Values, purpose};
 use super::reading::{Class, Next, Place};
-use crate::language::write;
+use crate::language::{shown, write};
 
 /// Asks for the names of the items that a menu has now.
 pub(super) type Names<'a> = dyn Fn(&[&str]) -> Vec<String> + 'a;
@@ -33,7 +33,7 @@ impl Candidate {
     fn value(name: &str, end: &str, next: &Next<'_>) -> Self {
         Self {
             replacement: quoted(name, next.is_quoted) + end,
-            ..Self::new(name, "", Class::Value, String::new())
+            ..Self::new(&shown(name), "", Class::Value, String::new())
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! What a command does is the control process's business, which is asked as by anybody else. The
 //! console itself knows what may be typed, which it takes from the schema, and a few commands
-//! that it [carries out itself](own).
+//! that it carries out itself.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;

@@ -172,6 +172,19 @@ fn a_value_is_quoted_when_it_has_to_be() {
     assert_eq!(quoted("staff", true), "\"staff\"");
 }
 
+/// Who named it is not who reads the list.
+#[test]
+fn a_name_does_nothing_to_the_terminal() {
+    let guide = Guide::new();
+    let next = Reading::new(&guide, &[], "/ip pool remove ").next;
+    let names = |_: &[&str]| vec!["a\u{1b}[2Jb".to_owned()];
+    let [one] = &candidates(&guide, &next, &names)[..] else {
+        panic!("one name is one candidate");
+    };
+    assert_eq!(one.shown, "a?[2Jb");
+    assert_eq!(one.replacement, "\"a\\1B[2Jb\"");
+}
+
 fn offered(line: &str) -> Vec<Candidate> {
     let guide = Guide::new();
     let next = Reading::new(&guide, &[], line).next;
