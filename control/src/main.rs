@@ -416,21 +416,10 @@ fn import_file(
     kind: Option<ImportKind>,
     dry_run: bool,
 ) -> anyhow::Result<()> {
-    let plan = console_import::plan(run_dir, file, kind.map(Into::into))?;
-    for left_out in &plan.imported.left_out {
-        let (line, what, why) = (left_out.line, &left_out.what, &left_out.why);
-        say(&format!(
-            "{}:{line}: left out: {what}: {why}",
-            file.display()
-        ));
-    }
-    if dry_run {
-        print(&plan.imported.text())?;
-        return Ok(());
-    }
-    let warnings = console_import::carry_out(run_dir, &plan)?;
-    warnings.lines().for_each(say);
-    print("Script file loaded and executed successfully\n")?;
+    let mut exchange = |request: &wire::Request| wire::ask(run_dir, request);
+    let report = console_import::run(&mut exchange, file, kind.map(Into::into), dry_run)?;
+    report.said.iter().for_each(|line| say(line));
+    print(&report.text)?;
     Ok(())
 }
 

@@ -61,6 +61,25 @@ fn a_dry_run_tells_what_would_be_added_and_left_out_and_changes_nothing() {
 }
 
 #[test]
+fn the_console_imports_as_well() {
+    let control = Control::start("console");
+    let source = control.source("v7-terse.rsc");
+    let done = control.type_in(&format!(
+        "/ppp secret\nimport \"{source}\"\nprint count-only\n"
+    ));
+    assert!(done.status.success(), "{}", stderr(&done));
+    let out = stdout(&done);
+    let count = out.strip_prefix("Script file loaded and executed successfully\n");
+    assert!(
+        count.is_some_and(|count| count.trim().parse::<u32>().unwrap() > 0),
+        "{out}"
+    );
+    let refused = control.type_in("import /no/such/file\nprint");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("/no/such/file cannot be read"));
+}
+
+#[test]
 fn what_is_of_another_kind_or_not_there_is_an_error() {
     let control = Control::start("errors");
     let file = control.dir.join("noise");
@@ -136,6 +155,16 @@ impl Control {
             .args(arguments)
             .output()
             .unwrap()
+    }
+
+    /// What the console does with lines that come through a pipe.
+    fn type_in(&self, lines: &str) -> Output {
+        let input = self.dir.join("input");
+        fs::write(&input, lines).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.arg("--run-dir").arg(&self.dir);
+        command.stdin(fs::File::open(input).unwrap());
+        command.output().unwrap()
     }
 
     /// What is configured, without the line that has the date.

@@ -49,12 +49,54 @@ pub enum Error {
     Refused(String),
 }
 
+/// The way to the running program.
+pub type Exchange<'a> = dyn FnMut(&Request) -> Result<Reply, wire::Error> + 'a;
+
+/// What came of an import.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What is printed.
+    pub text: String,
+    /// What was left out, and what is of no use, a line each.
+    pub said: Vec<String>,
+}
+
+/// Takes over a file: all that the running program takes, or nothing.
+///
+/// # Errors
+/// As [`plan`] and [`carry_out`].
+pub fn run(
+    exchange: &mut Exchange<'_>,
+    path: &Path,
+    kind: Option<Kind>,
+    dry_run: bool,
+) -> Result<Report, Error> {
+    let plan = plan(exchange, path, kind)?;
+    let left_out = plan.imported.left_out.iter();
+    let mut said: Vec<_> = left_out
+        .map(|one| {
+            let (line, what, why) = (one.line, &one.what, &one.why);
+            format!("{}:{line}: left out: {what}: {why}", path.display())
+        })
+        .collect();
+    if dry_run {
+        let text = plan.imported.text().to_string();
+        return Ok(Report { text, said });
+    }
+    let warnings = carry_out(exchange, &plan)?;
+    said.extend(warnings.lines().map(str::to_owned));
+    Ok(Report {
+        text: "Script file loaded and executed successfully\n".to_owned(),
+        said,
+    })
+}
+
 /// Reads a file and finds out what it would add to the running configuration. `kind`: what to take
 /// it for; else that is found out.
 ///
 /// # Errors
 /// The file, or the running program, cannot be understood.
-pub fn plan(run_dir: &Path, path: &Path, kind: Option<Kind>) -> Result<Plan, Error> {
+pub fn plan(exchange: &mut Exchange<'_>, path: &Path, kind: Option<Kind>) -> Result<Plan, Error> {
     let bytes = fs::read(path).map_err(|source| Error::File {
         path: path.to_owned(),
         source,
@@ -62,7 +104,7 @@ pub fn plan(run_dir: &Path, path: &Path, kind: Option<Kind>) -> Result<Plan, Err
     let bytes = Zeroizing::new(bytes);
     let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
     let kind = kind.unwrap_or_else(|| import::detect(&path.to_string_lossy(), &text));
-    let existing = Zeroizing::new(ask(run_dir, "/export show-sensitive")?.text);
+    let existing = Zeroizing::new(ask(exchange, "/export show-sensitive")?.text);
     let imported = import::import(kind, &text, &existing).map_err(|source| Error::Kind {
         path: path.to_owned(),
         source,
@@ -74,11 +116,11 @@ pub fn plan(run_dir: &Path, path: &Path, kind: Option<Kind>) -> Result<Plan, Err
 ///
 /// # Errors
 /// The running program refuses it or does not answer.
-pub fn carry_out(run_dir: &Path, plan: &Plan) -> Result<String, Error> {
-    ask(run_dir, &plan.imported.text()).map(|reply| reply.text)
+pub fn carry_out(exchange: &mut Exchange<'_>, plan: &Plan) -> Result<String, Error> {
+    ask(exchange, &plan.imported.text()).map(|reply| reply.text)
 }
 
-fn ask(run_dir: &Path, line: &str) -> Result<Reply, Error> {
+fn ask(exchange: &mut Exchange<'_>, line: &str) -> Result<Reply, Error> {
     let request = Request {
         line: line.to_owned(),
         menu: Vec::new(),
@@ -86,7 +128,7 @@ fn ask(run_dir: &Path, line: &str) -> Result<Reply, Error> {
         json: false,
         width: u16::MAX,
     };
-    let reply = wire::ask(run_dir, &request)?;
+    let reply = exchange(&request)?;
     if reply.status == 0 {
         Ok(reply)
     } else {

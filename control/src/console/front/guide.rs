@@ -13,7 +13,13 @@ mod commands;
 mod values;
 
 /// The commands that the console carries out itself, in every menu.
-pub(super) const OWN: &[(&str, &str)] = &[(QUIT, "leave the console")];
+pub(super) const OWN: &[(&str, &str)] = &[
+    (IMPORT, "take over a file of this or of another program"),
+    (QUIT, "leave the console"),
+];
+
+/// The command that takes over a file.
+pub(super) const IMPORT: &str = "import";
 
 /// The command that leaves the console.
 pub(super) const QUIT: &str = "quit";
@@ -163,7 +169,11 @@ impl Guide {
         let own = OWN.iter().map(|&(name, help)| Command {
             name,
             help,
-            positional: &[],
+            positional: if name == IMPORT {
+                &[Positional::Text]
+            } else {
+                &[]
+            },
             arguments: Vec::new(),
             condition: Condition::Nowhere,
         });

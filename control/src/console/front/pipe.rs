@@ -46,6 +46,18 @@ fn commands(
         }
         match own {
             Some(Own::Quit) => break,
+            Some(Own::Import(file)) => match own::import(exchange, file) {
+                Ok(report) => {
+                    for line in report.said {
+                        writeln!(errors, "{line}")?;
+                    }
+                    out.write_all(report.text.as_bytes())?;
+                }
+                Err(error) => {
+                    writeln!(errors, "{error}")?;
+                    return Ok(1);
+                }
+            },
             None => {}
         }
     }

@@ -130,10 +130,21 @@ impl<'a, 'e> Console<'a, 'e> {
         if !is_empty(text) && !self.ask(text)? {
             return Ok(false);
         }
-        Ok(match own {
-            Some(Own::Quit) => true,
-            None => false,
-        })
+        match own {
+            Some(Own::Quit) => return Ok(true),
+            Some(Own::Import(file)) => {
+                let mut exchange = self.assistant.exchange.borrow_mut();
+                let (status, text) = match own::import(&mut *exchange, file) {
+                    Ok(report) => (0, report.said.join("\n") + "\n" + &report.text),
+                    Err(error) => (1, error + "\n"),
+                };
+                drop(exchange);
+                let text = lines_of(text.trim_start_matches('\n'));
+                write!(io::stdout().lock(), "{}", self.coloured(status, &text))?;
+            }
+            None => {}
+        }
+        Ok(false)
     }
 
     /// Has `text` carried out and shows what is answered; answers whether it was done.

@@ -9,16 +9,16 @@ fn tab_offers_what_may_follow() {
         // Menus and commands, joined as the path is.
         (
             "",
-            "datapath interface ip log ppp radius system export quit",
+            "datapath interface ip log ppp radius system export import quit",
         ),
-        ("i", "interface ip"),
+        ("i", "interface ip import"),
         ("int", "interface"),
-        ("/ppp ", "aaa active profile secret export quit"),
-        ("/ppp/", "aaa active profile secret export quit"),
+        ("/ppp ", "aaa active profile secret export import quit"),
+        ("/ppp/", "aaa active profile secret export import quit"),
         ("/ppp/s", "secret"),
         ("/ppp/secret/../a", "aaa active"),
         ("/nonsense/", ""),
-        ("ppp active ", "export find get print remove quit"),
+        ("ppp active ", "export find get print remove import quit"),
         (".", ""),
         ("ppp .", ".."),
         // What a command takes, without what was given.
@@ -111,7 +111,7 @@ fn the_question_mark_tells_what_it_means() {
             "/ip/",
             "pool: addresses to give to clients\n\
              export: write the commands that make this configuration\n\
-             quit: leave the console\n",
+             import: take over a file of this or of another program\nquit: leave the console\n",
         ),
         (
             "/ip pool add ",
