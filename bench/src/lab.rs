@@ -27,7 +27,7 @@ use greyhound_datapath::engine::tun::{self, Tun};
 use greyhound_datapath::engine::worker::{Command, Outbox, POOL_BUFFERS, Parts, Report, Worker};
 use greyhound_datapath::engine::xsk::{self, Queue};
 use greyhound_datapath::ids::{SessionId, WorkerId};
-use greyhound_datapath::ipc::{Interface, Membership, WorkerTotals};
+use greyhound_datapath::ipc::{Interface, Limits, Membership, WorkerTotals};
 use greyhound_tests::namespace::Namespace;
 use rustix::process::setpriority_process;
 use rustix::time::{ClockId, clock_gettime};
@@ -369,6 +369,20 @@ impl Product {
         }
         product.totals()?;
         Ok(product)
+    }
+
+    /// Holds every session to limits.
+    pub(crate) fn limit(&mut self, limits: Limits) -> Result<()> {
+        for id in 0..self.installed {
+            self.line
+                .commands
+                .send(Command::SetLimits(SessionId(id), limits))?;
+            // In between, so that not all wait at once.
+            if (id + 1).is_multiple_of(64) {
+                self.drain()?;
+            }
+        }
+        self.drain()
     }
 
     /// Lets the worker do what there is to do.

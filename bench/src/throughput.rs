@@ -5,6 +5,7 @@
 //! All that is compared takes turns in short rounds, for only ratios mean something on a machine
 //! with other work; of the rounds' figures the median counts.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use arrayvec::ArrayVec;
 use clap::{Args, ValueEnum};
 use greyhound_bpf::generator::Discard;
 use greyhound_datapath::engine::worker::BURST;
-use greyhound_datapath::ipc::WorkerTotals;
+use greyhound_datapath::ipc::{Limits, Rate, WorkerTotals};
 use greyhound_datapath::mppe::engine::{AnyEngine, detect};
 use greyhound_datapath::mppe::{Chain, Engine, Job, StartKey, Strength};
 use serde::Serialize;
@@ -42,6 +43,9 @@ pub(crate) struct Options {
     /// Which way the packets go.
     #[arg(long, value_delimiter = ',', default_value = "up,down,duplex")]
     pub(crate) directions: Vec<Direction>,
+    /// What the sessions are held to, beside one another.
+    #[arg(long, value_delimiter = ',', default_value = "none")]
+    pub(crate) limits: Vec<Held>,
     /// Consecutive packets of one session.
     #[arg(long, default_value_t = TRAIN)]
     pub(crate) train: usize,
@@ -59,6 +63,33 @@ pub(crate) enum Direction {
     Duplex,
 }
 
+/// What sessions are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Held {
+    /// Nothing.
+    None,
+    /// `change-tcp-mss=yes`, as the built-in profiles have it.
+    Mss,
+    /// A rate that is never reached, besides.
+    Rate,
+}
+
+impl Held {
+    fn limits(self) -> Limits {
+        let far = NonZeroU64::new(FAR).map(Rate::steady);
+        Limits {
+            rx_rate: far.filter(|_| self == Self::Rate),
+            tx_rate: far.filter(|_| self == Self::Rate),
+            clamp_mss: self != Self::None,
+            ..Limits::default()
+        }
+    }
+}
+
+/// Bits a second that no worker reaches.
+const FAR: u64 = 1_000_000_000_000;
+
 /// One line of the result.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -66,6 +97,7 @@ struct Row {
     direction: Direction,
     size: Size,
     sessions: u32,
+    limits: Held,
     workers: u32,
     ns: f64,
     mpps: f64,
@@ -76,7 +108,8 @@ struct Row {
 }
 
 pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
-    let all: u32 = options.sessions.iter().sum();
+    let kinds = u32::try_from(options.limits.len())?;
+    let all = kinds * options.sessions.iter().sum::<u32>();
     ensure!(
         (1..=MAX_SESSIONS).contains(&all),
         "1 to {MAX_SESSIONS} sessions in all"
@@ -125,14 +158,21 @@ fn in_one_lab(
     time: Duration,
     rows: &mut Rows,
 ) -> Result<()> {
+    let sessions = all_sessions.iter();
+    let cases: Vec<_> = sessions
+        .flat_map(|&sessions| options.limits.iter().map(move |&held| (sessions, held)))
+        .collect();
     let lab = Lab::new()?;
     let measured = lab.measure(core(&options.common.cores), |lab| {
         let _sink = lab.sink(0)?;
         let mut tracks = Vec::new();
         let mut first = 0;
-        for &sessions in all_sessions {
-            let wire = lab.wire(&format!("s{sessions}"), 1)?;
-            let product = Product::new(&wire, first, sessions)?;
+        for &(sessions, held) in &cases {
+            let wire = lab.wire(&format!("s{}", tracks.len()), 1)?;
+            let mut product = Product::new(&wire, first, sessions)?;
+            if held != Held::None {
+                product.limit(held.limits())?;
+            }
             let discard = wire.discard()?;
             let mut track = Track::new(wire, product, 0, first, sessions, options.train)?;
             track.discard = Some(discard);
@@ -144,8 +184,8 @@ fn in_one_lab(
     })?;
     for (size, rounds) in &measured {
         for &direction in &options.directions {
-            for (index, &sessions) in all_sessions.iter().enumerate() {
-                rows.push(&row(rounds, *size, direction, (index, sessions))?)?;
+            for (index, &case) in cases.iter().enumerate() {
+                rows.push(&row(rounds, *size, direction, (index, case))?)?;
             }
         }
     }
@@ -156,7 +196,7 @@ fn row(
     rounds: &[Round],
     size: Size,
     direction: Direction,
-    (index, sessions): (usize, u32),
+    (index, (sessions, limits)): (usize, (u32, Held)),
 ) -> Result<Row> {
     let Figures {
         ns,
@@ -168,6 +208,7 @@ fn row(
         direction,
         size,
         sessions,
+        limits,
         workers: 1,
         ns,
         mpps: 1e3 / ns,
@@ -628,7 +669,13 @@ mod tests {
             .map(|ns| vec![figures(1.0), figures(ns)])
             .into();
 
-        let row = row(&rounds, Size::Bytes(1250), Direction::Up, (1, 100)).unwrap();
+        let row = row(
+            &rounds,
+            Size::Bytes(1250),
+            Direction::Up,
+            (1, (100, Held::None)),
+        )
+        .unwrap();
 
         assert_eq!(
             serde_json::to_string(&row).unwrap(),

@@ -422,7 +422,8 @@ fn import_file(
         print(&plan.imported.text())?;
         return Ok(());
     }
-    console_import::carry_out(run_dir, &plan)?;
+    let warnings = console_import::carry_out(run_dir, &plan)?;
+    warnings.lines().for_each(say);
     print("Script file loaded and executed successfully\n")?;
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::log::Recent;
 use crate::model::export::export;
 use crate::model::schema::MENUS;
 use crate::model::table::{self, Table};
-use crate::model::{Config, Draft, Error, Id, change, changes, selected};
+use crate::model::{COPY_FROM, Config, Draft, Error, Id, change, selected};
 
 /// What a request is answered from.
 #[derive(Clone, Copy, Debug)]
@@ -176,17 +176,6 @@ impl<'a> Console<'a> {
     }
 
     fn carry_out(&mut self, invocation: &Invocation<'_>) -> Result<(), Error> {
-        let path = invocation.path.as_slice();
-        if changes(invocation.command) {
-            let table = table::at(path);
-            if invocation.command == Command::Remove && (table.is_none() || is_mixed(path)) {
-                return self.remove(table, invocation);
-            }
-            let Some(table) = table else {
-                return Err(Error::new(invocation.at, "bad command name"));
-            };
-            return self.change(table, invocation);
-        }
         match invocation.command {
             Command::Export => self.export(invocation),
             Command::Print => self.print(invocation),
@@ -201,7 +190,17 @@ impl<'a> Console<'a> {
             | Command::Remove
             | Command::Reset
             | Command::Set
-            | Command::Unset => Ok(()),
+            | Command::Unset => {
+                let table = table::at(&invocation.path);
+                let is_remove = invocation.command == Command::Remove;
+                match table {
+                    Some(table) if !is_remove || !is_mixed(&invocation.path) => {
+                        self.change(table, invocation)
+                    }
+                    // Only sessions can be removed where nothing is configured.
+                    Some(_) | None => self.remove(table, invocation),
+                }
+            }
         }
     }
 
@@ -210,7 +209,13 @@ impl<'a> Console<'a> {
         table: &'static dyn Table,
         invocation: &Invocation<'_>,
     ) -> Result<(), Error> {
-        let ids = self.last_print(&invocation.path);
+        // Very many items may be added by one request, and very many may have been printed.
+        let is_new = invocation.command == Command::Add && !copies(invocation.arguments);
+        let ids = if is_new {
+            None
+        } else {
+            self.last_print(&invocation.path)
+        };
         let rewritten;
         let mut invocation = Invocation {
             path: invocation.path.clone(),
@@ -439,6 +444,13 @@ impl<'a> Console<'a> {
             self.said.push(text);
         }
     }
+}
+
+/// Whether an item is made from another one.
+fn copies(arguments: &[Word]) -> bool {
+    let is_it =
+        |word: &Word| matches!(&word.kind, WordKind::Argument { name, .. } if name == COPY_FROM);
+    arguments.iter().any(is_it)
 }
 
 /// Whether the rows of a menu are configured ones and others.

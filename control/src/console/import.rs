@@ -70,12 +70,12 @@ pub fn plan(run_dir: &Path, path: &Path, kind: Option<Kind>) -> Result<Plan, Err
     Ok(Plan { kind, imported })
 }
 
-/// Carries a plan out, all of it or nothing.
+/// Carries a plan out, all of it or nothing; returns what it has that is of no use, a line each.
 ///
 /// # Errors
 /// The running program refuses it or does not answer.
-pub fn carry_out(run_dir: &Path, plan: &Plan) -> Result<(), Error> {
-    ask(run_dir, &plan.imported.text()).map(drop)
+pub fn carry_out(run_dir: &Path, plan: &Plan) -> Result<String, Error> {
+    ask(run_dir, &plan.imported.text()).map(|reply| reply.text)
 }
 
 fn ask(run_dir: &Path, line: &str) -> Result<Reply, Error> {

@@ -8,3 +8,6 @@ mod show;
 pub mod snapshot;
 mod views;
 pub mod wire;
+
+pub use self::show::OPTIONS as PRINT_OPTIONS;
+pub use self::views::LIVE as LIVE_PROPERTIES;

@@ -42,7 +42,7 @@ pub(super) struct Shown {
 }
 
 /// The words that `print` takes.
-pub(super) const OPTIONS: &[(&str, &str)] = &[
+pub const OPTIONS: &[(&str, &str)] = &[
     ("as-value", "one line, for scripts"),
     ("brief", "a table"),
     ("count-only", "only how many there are"),

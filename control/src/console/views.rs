@@ -31,6 +31,132 @@ pub(super) struct Facts<'a> {
     pub(super) only_columns: bool,
 }
 
+/// The properties that rows have while something runs, by menu, with what they mean: read, never set.
+pub const LIVE: &[(&Path, &[(&str, &str)])] = &[
+    (
+        &["interface", "pptp-server"],
+        &[
+            (
+                "mtu",
+                "the largest packet that goes to the client, in bytes",
+            ),
+            (
+                "mru",
+                "the largest packet that the client agreed to send, in bytes",
+            ),
+            (
+                "path-mtu",
+                "what the way to the client carries, outer headers included, in bytes",
+            ),
+            ("overhead", "what the tunnel adds to a packet, in bytes"),
+            ("client-address", "where the client connects from"),
+            ("uptime", "since when packets flow"),
+            (
+                "encoding",
+                "how packets are encrypted; empty if they are not",
+            ),
+            ("kernel-name", "what the kernel calls the interface"),
+            (
+                STALE,
+                "yes if the configuration gives something else by now",
+            ),
+        ],
+    ),
+    (
+        &["interface", "pptp-client"],
+        &[(STALE, "yes if the profile says something else by now")],
+    ),
+    (
+        &["ppp", "secret"],
+        &[
+            (
+                "last-logged-out",
+                "when the user's last session ended, since the program started",
+            ),
+            ("last-caller-id", "where the user had called from"),
+            (
+                "last-disconnect-reason",
+                "why it ended: the cause that RADIUS has for it",
+            ),
+        ],
+    ),
+    (
+        &["ppp", "active"],
+        &[
+            ("name", "the user"),
+            ("service", "pptp"),
+            ("caller-id", "where the client connects from"),
+            ("address", "the client's address in the tunnel"),
+            ("uptime", "since when packets flow"),
+            (
+                "encoding",
+                "how packets are encrypted; empty if they are not",
+            ),
+            ("session-id", "the number of the session, in hexadecimal"),
+            (
+                "limit-bytes-in",
+                "bytes that the user may send; 0 is no limit",
+            ),
+            (
+                "limit-bytes-out",
+                "bytes that the user may get; 0 is no limit",
+            ),
+            (
+                STALE,
+                "yes if the configuration gives something else by now",
+            ),
+            ("bytes", "to and from the client (print stats)"),
+            ("packets", "to and from the client (print stats)"),
+            (
+                "late",
+                "packets that came after later ones and were dropped (print stats)",
+            ),
+            ("lost", "packets that never came (print stats)"),
+            (
+                "dropped",
+                "packets that were dropped, for whatever reason (print stats)",
+            ),
+        ],
+    ),
+    (
+        &["ip", "pool"],
+        &[
+            ("total", "addresses in it"),
+            ("used", "those that somebody has"),
+            ("available", "those that nobody has"),
+        ],
+    ),
+    (
+        &["ip", "pool", "used"],
+        &[
+            (
+                "pool",
+                "where it was taken from; empty if it was configured",
+            ),
+            ("address", "the address"),
+            ("owner", "the service that gave it out"),
+            ("info", "the user who has it"),
+        ],
+    ),
+    (
+        &["log"],
+        &[
+            ("time", "when, in UTC"),
+            ("topics", "what it is about"),
+            ("message", "what happened"),
+        ],
+    ),
+];
+
+/// That the configuration gives something else by now.
+const STALE: &str = "stale-profile";
+
+fn live_names(path: &Path) -> impl Iterator<Item = &'static str> + use<> {
+    let menu = LIVE.iter().find(|(menu, _)| *menu == path);
+    let properties = menu.map_or(&[][..], |(_, properties)| properties);
+    properties.iter().map(|&(name, _)| name)
+}
+
 /// What a menu has to show.
 pub(super) enum Content {
     /// Any number of rows.
@@ -166,17 +292,7 @@ fn pptp_server(facts: &Facts<'_>) -> View {
         "encoding",
         "stale-profile",
     ];
-    view.names.extend([
-        "mtu",
-        "mru",
-        "path-mtu",
-        "overhead",
-        "client-address",
-        "uptime",
-        "encoding",
-        "kernel-name",
-        "stale-profile",
-    ]);
+    view.names.extend(live_names(&["interface", "pptp-server"]));
     view
 }
 
@@ -199,7 +315,7 @@ fn live(session: &ServerSession) -> Vec<(&'static str, Value)> {
 
 /// That the configuration gives something else by now.
 fn stale(is_stale: bool) -> Option<(&'static str, Value)> {
-    is_stale.then(|| ("stale-profile", Value::Word("yes".to_owned())))
+    is_stale.then(|| (STALE, Value::Word("yes".to_owned())))
 }
 
 /// `/ppp secret`, and how each user's last session ended.
@@ -221,11 +337,7 @@ fn ppp_secret(facts: &Facts<'_>) -> View {
             ]);
         }
     }
-    view.names.extend([
-        "last-logged-out",
-        "last-caller-id",
-        "last-disconnect-reason",
-    ]);
+    view.names.extend(live_names(&["ppp", "secret"]));
     view
 }
 
@@ -265,23 +377,7 @@ fn ppp_active(snapshot: &Snapshot) -> View {
             "stale-profile",
         ],
         stats: &["name", "bytes", "packets", "late", "lost", "dropped"],
-        names: vec![
-            "name",
-            "service",
-            "caller-id",
-            "address",
-            "uptime",
-            "encoding",
-            "session-id",
-            "limit-bytes-in",
-            "limit-bytes-out",
-            "stale-profile",
-            "bytes",
-            "packets",
-            "late",
-            "lost",
-            "dropped",
-        ],
+        names: live_names(&["ppp", "active"]).collect(),
         records: snapshot.server_sessions.iter().map(record).collect(),
         ..View::default()
     }
@@ -301,7 +397,7 @@ fn pptp_client(facts: &Facts<'_>) -> View {
             record.fields.extend(stale(state.is_stale));
         }
     }
-    view.names.push("stale-profile");
+    view.names.extend(live_names(&["interface", "pptp-client"]));
     view
 }
 
@@ -320,13 +416,12 @@ fn ip_pool(facts: &Facts<'_>) -> View {
             ]);
         }
     }
-    view.names.extend(["total", "used", "available"]);
+    view.names.extend(live_names(&["ip", "pool"]));
     view
 }
 
 /// `/ip pool used`.
 fn ip_pool_used(snapshot: &Snapshot) -> View {
-    let names = ["pool", "address", "owner", "info"];
     let record = |used: &Used| Record {
         id: Id(used.address.to_bits()),
         fields: vec![
@@ -339,7 +434,7 @@ fn ip_pool_used(snapshot: &Snapshot) -> View {
     };
     View {
         columns: &["pool", "address", "owner", "info"],
-        names: names.to_vec(),
+        names: live_names(&["ip", "pool", "used"]).collect(),
         records: snapshot.used.iter().map(record).collect(),
         ..View::default()
     }
@@ -358,7 +453,7 @@ fn log(log: &Recent) -> View {
     });
     View {
         columns: &["time", "topics", "message"],
-        names: vec!["time", "topics", "message"],
+        names: live_names(&["log"]).collect(),
         records: records.collect(),
         is_log: true,
         ..View::default()

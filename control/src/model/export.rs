@@ -206,6 +206,22 @@ mod tests {
         assert_eq!(export(&Config::default(), &[], WHOLE), "");
     }
 
+    /// What is cut off inside of a quoted value is no configuration; nothing of it is used.
+    #[test]
+    fn a_file_cut_short_inside_of_a_value_is_refused() {
+        let whole = export(&read(EVERYTHING), &[], WHOLE);
+        let mut quotes = 0;
+        for (end, c) in whole.char_indices() {
+            let is_inside = quotes % 2 == 1;
+            if c == '"' && !whole[..end].ends_with('\\') {
+                quotes += 1;
+            }
+            let cut = Config::parse(&whole[..end]);
+            assert!(!is_inside || cut.is_err(), "{}", &whole[..end]);
+        }
+        assert!(quotes > 4, "{whole}");
+    }
+
     #[test]
     fn passwords_are_written_only_for_those_who_ask() {
         let text = export(&read(EVERYTHING), &[], Options::default());

@@ -28,7 +28,6 @@ pub mod value;
 pub use self::change::COPY_FROM;
 pub(crate) use self::change::change;
 pub use self::draft::Draft;
-pub(crate) use self::draft::changes;
 pub use self::items::{
     Aaa, AddressSource, Binding, Identity, Pool, PptpClient, PptpServer, Profile, Radius,
     RadiusIncoming, Secret, Service,

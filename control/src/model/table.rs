@@ -48,8 +48,10 @@ pub struct Info {
     pub required: bool,
     /// How `print` shows it.
     pub style: Style,
-    /// This program does nothing about it.
+    /// This program does nothing about it; what it does about a value that promises something.
     pub is_inert: bool,
+    /// The values that are refused, with the reason; empty if none is.
+    pub refused: Vec<String>,
 }
 
 /// A menu of the configuration. Rows and properties are counted from 0; one that is not there
@@ -182,19 +184,28 @@ impl<T: Item> Table for Of<T> {
     fn properties(&self) -> Vec<Info> {
         let item = T::default();
         let info = |property: &Property<T>| {
-            let (values, style, is_inert) = match &property.effect {
-                Effect::Kept { style, values, .. } => ((*values).to_owned(), *style, false),
+            let (values, style, refused) = match &property.effect {
+                Effect::Kept { style, values, .. } => ((*values).to_owned(), *style, Vec::new()),
                 Effect::Inert { words, others, .. } => {
-                    let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-                    let any = others.is_some();
-                    let words = if any {
-                        String::new()
-                    } else {
-                        words.join(" | ")
+                    let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+                    let values = match others {
+                        Some(_) => String::new(),
+                        None => known.join(" | "),
                     };
-                    (words, Style::Plain, true)
+                    let words = words.iter().map(|&(word, treatment)| (word, treatment));
+                    let others = others.map(|treatment| ("any other value", treatment));
+                    let refused =
+                        words
+                            .chain(others)
+                            .filter_map(|(word, treatment)| match treatment {
+                                Treatment::Fine | Treatment::NoEffect => None,
+                                Treatment::NotYet => Some(format!("{word}: not supported yet")),
+                                Treatment::Never(instead) => Some(format!("{word}: {instead}")),
+                            });
+                    (values, Style::Plain, refused.collect())
                 }
             };
+            let is_inert = matches!(property.effect, Effect::Inert { .. });
             Info {
                 name: property.name,
                 help: property.help,
@@ -203,6 +214,7 @@ impl<T: Item> Table for Of<T> {
                 required: property.required,
                 style,
                 is_inert,
+                refused,
             }
         };
         T::MENU.properties.iter().map(info).collect()
