@@ -1,5 +1,5 @@
 //! The program: `greyhound up` starts the server, anything that is not a subcommand is a command
-//! for the one that runs.
+//! for the one that runs, and `greyhound` alone is its console.
 
 #![forbid(unsafe_code)]
 
@@ -7,11 +7,10 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use greyhound_control::console::{import as console_import, line, wire};
+use greyhound_control::console::{front, import as console_import, line, wire};
 use greyhound_control::hooks::process::{self, Privilege};
 use greyhound_control::hooks::user::User;
 use greyhound_control::import;
@@ -27,7 +26,7 @@ mod up;
 
 /// Greyhound: a PPTP concentrator and client.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, after_help = CONSOLE_HELP)]
+#[command(version, after_help = CONSOLE_HELP)]
 struct Cli {
     /// Where the running greyhound keeps its sockets
     #[arg(
@@ -41,11 +40,14 @@ struct Cli {
     #[arg(long)]
     json: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// What follows the list of options in the help.
 const CONSOLE_HELP: &str = "\
+Without a command: the console, with Tab to complete, ? for help, and quit. Commands may be piped
+in as well: the first error ends it.
+
 Console commands, asked of the running greyhound (paths with spaces or slashes, words may be
 shortened):
   interface pptp-server server set enabled=yes
@@ -238,7 +240,10 @@ enum Io {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match cli.command {
+    let Some(command) = cli.command else {
+        return exit(front::run(&cli.run_dir, cli.json));
+    };
+    exit(match command {
         Command::Up(options) => up::up(&options, &cli.run_dir).map(|()| 0),
         Command::CheckConfig { file } => check_config(file).map(|()| 0),
         Command::Control {
@@ -257,7 +262,11 @@ fn main() -> ExitCode {
             dry_run,
         } => import_file(&cli.run_dir, &file, kind, dry_run).map(|()| 0),
         Command::Console(words) => console(&cli.run_dir, cli.json, words),
-    };
+    })
+}
+
+/// Says what went wrong, and how it ended.
+fn exit(outcome: anyhow::Result<u8>) -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
@@ -396,12 +405,9 @@ fn console(run_dir: &Path, json: bool, words: Vec<OsString>) -> anyhow::Result<u
         if !print(&reply.text)? || !reply.repeats {
             return Ok(reply.status);
         }
-        std::thread::sleep(MONITOR_INTERVAL);
+        std::thread::sleep(wire::REPEAT_INTERVAL);
     }
 }
-
-/// How often `monitor` looks.
-const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Takes over a file. What is left out of it is told on standard error.
 fn import_file(

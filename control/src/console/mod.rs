@@ -1,6 +1,7 @@
 //! The console: commands in the words of the product, prints to the letter.
 
 pub mod command;
+pub mod front;
 pub mod import;
 pub mod line;
 mod print;

@@ -299,15 +299,23 @@ pub(super) fn is_once(arguments: &[Word]) -> Result<bool, Error> {
     }
 }
 
+/// The words that `export` takes.
+pub(super) const EXPORT_OPTIONS: &[(&str, &str)] = &[
+    ("compact", "without what has its default"),
+    ("show-sensitive", "passwords too"),
+    ("terse", "a line for each item, with its whole path"),
+    ("verbose", "also what has its default"),
+];
+
 /// What was asked of `export`.
 pub(super) fn export_options(arguments: &[Word]) -> Result<export::Options, Error> {
     let mut options = export::Options::default();
     for word in arguments {
-        let known = ["compact", "show-sensitive", "terse", "verbose"];
+        let mut known = EXPORT_OPTIONS.iter().map(|&(name, _)| name);
         let option = if let WordKind::Bare(text) = &word.kind {
-            shortened(text, known.map(|name| (name, name)).into_iter())
+            shortened(text, known.map(|name| (name, name)))
         } else if let WordKind::Argument { name, value_at, .. } = &word.kind
-            && known.contains(&name.as_str())
+            && known.any(|known| known == name)
         {
             return Err(Error::new(*value_at, "syntax error"));
         } else {

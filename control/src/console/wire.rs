@@ -146,6 +146,9 @@ fn exchange(stream: &mut UnixStream, request: &[u8]) -> io::Result<Vec<u8>> {
     Ok(received)
 }
 
+/// How often it is asked for what [repeats](Reply::repeats).
+pub const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The longest reply: a table of every session that there can be fits.
 const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
 

@@ -85,7 +85,14 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
     /// # Errors
     /// [`Error::Closed`] at the end of the connection, [`Error::Undecodable`], [`Error::Io`].
     pub fn receive(&mut self) -> Result<Option<R>, Error> {
-        let received = match recv(&self.fd, &mut self.buffer[..], RecvFlags::empty()) {
+        let mut recv = || recv(&self.fd, &mut self.buffer[..], RecvFlags::empty());
+        // An end that closes with something unread resets the connection: this is said once, and
+        // before what that end had sent.
+        let received = match recv() {
+            Err(rustix::io::Errno::CONNRESET) => recv(),
+            received => received,
+        };
+        let received = match received {
             Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET) => return Err(Error::Closed),
             Ok((_, received)) => received,
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(None),
@@ -224,6 +231,17 @@ mod tests {
             }),
             Err(Error::Closed)
         ));
+    }
+
+    #[test]
+    fn what_was_said_before_the_end_is_heard_even_if_the_answer_was_not() {
+        let (mut control, mut datapath) = Channel::<Request, Event>::pair().unwrap();
+        control.send(&Request::ReadTotals).unwrap();
+        let (workers, xdp) = (vec![], vec![]);
+        datapath.send(&Event::Totals { workers, xdp }).unwrap();
+        drop(control);
+        assert_eq!(datapath.receive().unwrap(), Some(Request::ReadTotals));
+        assert!(matches!(datapath.receive(), Err(Error::Closed)));
     }
 
     #[test]
