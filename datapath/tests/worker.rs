@@ -190,6 +190,54 @@ fn what_comes_too_fast_is_kept_or_dropped_without_an_allocation() {
 }
 
 #[test]
+fn what_waits_for_a_slow_rate_goes_by_the_faster_one_that_follows() {
+    let mut bench = Bench::new("faster");
+    bench.work();
+    // What comes back goes to the first session, and the kernel does not tell another that this
+    // was the long way.
+    bench.peers.rotate_left(1);
+    let [slow, first] = [1, 0].map(SessionId);
+    let limit = |bench: &mut Bench, bits_per_second| {
+        let limits = Limits {
+            rx_rate: NonZeroU64::new(bits_per_second).map(Rate::steady),
+            ..Limits::default()
+        };
+        bench
+            .commands
+            .send(Command::SetLimits(slow, limits))
+            .unwrap();
+        bench.work();
+    };
+    let came_back = |bench: &mut Bench| {
+        bench.commands.send(Command::Read(first)).unwrap();
+        bench.work();
+        let mut reports = bench.reports.try_iter();
+        let sent = reports.find_map(|report| {
+            if let Report::Counters(_, counters) = report {
+                Some(counters.tx_packets)
+            } else {
+                None
+            }
+        });
+        sent.unwrap()
+    };
+    // A packet takes 10 s.
+    limit(&mut bench, 100);
+    bench.turn();
+    // The packets of a full bucket of the least size.
+    assert_eq!(came_back(&mut bench), 11);
+
+    // And now 10 ms.
+    limit(&mut bench, 100_000);
+
+    let all = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        came_back(&mut bench) == TRAIN as u64
+    });
+    assert!(all, "{} of {TRAIN}", came_back(&mut bench));
+}
+
+#[test]
 fn what_the_device_does_not_take_waits_and_is_not_lost() {
     let mut bench = Bench::new("backpressure");
     for _ in 0..SESSIONS {

@@ -105,7 +105,8 @@ impl Worker {
         entry.session.set_limits(limits, now);
         entry.say_limits(id, now, &self.outbox);
         self.timers.await_idle(id, entry);
-        // What waits may wait no longer.
+        // What waits may wait no longer, or not until the time that was its own before.
+        entry.due.release = None;
         self.release_held(id);
     }
 
