@@ -65,6 +65,34 @@ fn a_session_without_data_ends_and_one_with_data_does_not() -> Result<()> {
     tunnel.close()
 }
 
+#[test]
+#[ignore = "needs root: ./run test"]
+fn a_session_is_in_its_lists_and_brings_its_routes_while_it_is_up() -> Result<()> {
+    let tunnel = with(
+        "/ppp profile set test address-list=customers interface-list=tunnels\n\
+         /ppp secret set User1 routes=10.99.0.0/16",
+    )?;
+    let listed = |what: &str, with: &str| -> Result<bool> {
+        let output = tunnel.server.namespace.run("sh", &["-c", what])?;
+        Ok(output.contains(with))
+    };
+    let seen = [
+        ("nft list set inet greyhound customers", "10.0.0.5"),
+        ("nft list set inet greyhound tunnels", "<pptp-User1>"),
+        ("ip route show proto 112", "10.99.0.0/16"),
+    ];
+    for (what, with) in seen {
+        assert!(listed(what, with)?, "{what} has no {with}");
+    }
+    let client = tunnel.client.greyhound.console()?;
+    client.text(&["/interface pptp-client disable 0"])?;
+    tunnel.server.wait_for_no_tunnels(PATIENCE)?;
+    for (what, with) in seen {
+        assert!(!listed(what, with)?, "{what} still has {with}");
+    }
+    tunnel.close()
+}
+
 /// A tunnel whose concentrator has this configured besides.
 fn with(more: &str) -> Result<Tunnel> {
     Tunnel::open_to(&format!("{SERVER_CONFIG}{more}\n"), &[])

@@ -122,6 +122,17 @@ impl EventLoop {
         })
     }
 
+    /// Says so if changes could not be kept. To be called with the rights that there will be then.
+    pub(super) fn check_store(&self) {
+        if let Some(store) = &self.store
+            && let Err(error) = store.check()
+        {
+            let path = store.path().display();
+            let text = format!("{path} cannot be written, nor the configuration changed: {error}");
+            self.log(Message::ConfigurationUnkept, text);
+        }
+    }
+
     /// Makes SIGTERM and SIGINT stop the server in good order.
     pub(super) fn watch_signals(&mut self) -> anyhow::Result<()> {
         let (ours, handlers) = StdUnixStream::pair().context("cannot create a socket pair")?;

@@ -77,6 +77,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     let mut event_loop = EventLoop::new(options, boot, Box::new(clock))?;
     event_loop.watch_signals()?;
     privilege::drop_all()?;
+    event_loop.check_store();
     while event_loop.turn()? {}
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use zeroize::Zeroizing;
 
 use crate::model::Config;
@@ -46,6 +47,16 @@ impl Store {
         &self.path
     }
 
+    /// Whether this process may write there at all: who has no capability may not where only root
+    /// with all of them could.
+    ///
+    /// # Errors
+    /// It may not; or there is no such folder.
+    pub fn check(&self) -> io::Result<()> {
+        access(self.folder(), Access::WRITE_OK | Access::EXEC_OK)?;
+        Ok(())
+    }
+
     /// Writes a configuration. A file that somebody else wrote is kept beside it, as `FILE.orig`.
     ///
     /// # Errors
@@ -82,11 +93,7 @@ impl Store {
         done(Step::OriginalKept);
         fs::rename(&new, &self.path)?;
         done(Step::Renamed);
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
+        File::open(self.folder())?.sync_all()?;
         done(Step::FolderSynced);
         Ok(())
     }
@@ -106,6 +113,12 @@ impl Store {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    fn folder(&self) -> &Path {
+        let folder = self.path.parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        folder.unwrap_or_else(|| Path::new("."))
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -161,6 +174,17 @@ mod tests {
         assert_eq!(folder.names(), ["greyhound.rsc", "greyhound.rsc.orig"]);
         let original = fs::read_to_string(folder.0.join("greyhound.rsc.orig")).unwrap();
         assert_eq!(original, "# by hand\n");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_before_anything_is_changed() {
+        let folder = Folder::new("checked");
+        assert!(Store::new(folder.0.join("greyhound.rsc")).check().is_ok());
+        assert!(
+            Store::new(folder.0.join("no/greyhound.rsc"))
+                .check()
+                .is_err()
+        );
     }
 
     #[test]

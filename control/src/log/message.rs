@@ -109,6 +109,8 @@ messages! {
     DatapathMismatch => "datapath-mismatch", ERROR, "system,error", 0x1a1e74fd_ac744017_941db75d_4f5664a0;
     /// `WHAT changed by WHOM`.
     SettingsChanged => "settings-changed", INFO, "system,info", 0x6ed3cb63_11ca4d02_ad94d680_fa2bcb2d;
+    /// Changes of the configuration cannot be kept, and will be refused.
+    ConfigurationUnkept => "configuration-unkept", WARN, "system,warning", 0x8d2b6f04_c51e4b7a_a3f09d6c_417e58b2;
     /// The program stops.
     Stopping => "stopping", INFO, "system,info", 0x736a2b5a_6d054f55_980f92b4_39ed2c23;
     /// What a hook wrote to its standard output.

@@ -153,6 +153,8 @@ fn what_cannot_be_kept_or_listened_for_is_not_done() {
     let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let process = Process::start_keeping("", port, run_dir, Some(Store::new(file.clone())));
+    let log = process.ask("/log print").text;
+    assert!(log.contains("nor the configuration changed: "), "{log}");
     let refused = process.ask("/ppp secret add name=ann");
     assert_eq!(refused.status, 1);
     let expected = format!("failure: cannot save {}: ", file.display());
@@ -323,6 +325,7 @@ impl Process {
                 .register(&mut signals, SIGNALS, Interest::READABLE)
                 .unwrap();
             event_loop.signals = Some(signals);
+            event_loop.check_store();
             let listener = event_loop.listener.as_ref();
             let port = listener.map_or(0, |one| one.local_addr().unwrap().port());
             tell_port.send(port).unwrap();
