@@ -679,7 +679,7 @@ mod tests {
 
         assert_eq!(
             serde_json::to_string(&row).unwrap(),
-            r#"{"bench":"throughput","direction":"up","size":1250,"sessions":100,"workers":1,"ns":500.0,"mpps":2.0,"gbps":20.0,"floor_ns":300.0,"crypto_ns":100.0,"efficiency":0.8}"#
+            r#"{"bench":"throughput","direction":"up","size":1250,"sessions":100,"limits":"none","workers":1,"ns":500.0,"mpps":2.0,"gbps":20.0,"floor_ns":300.0,"crypto_ns":100.0,"efficiency":0.8}"#
         );
     }
 

@@ -236,7 +236,7 @@ mod tests {
             nothing.iter().all(|it| it.met == "not measured"),
             "{nothing:?}"
         );
-        assert_eq!(nothing.len(), 22);
+        assert_eq!(nothing.len(), 27);
     }
 
     #[test]

@@ -304,6 +304,10 @@ impl<B: AsRef<[u8]> + 'static> Ring<B> {
     fn watch(&mut self, kind: Kind, fd: RawFd, token: u64) -> io::Result<()> {
         let slot = self.free_watches.pop().unwrap_or_else(|| {
             self.watches.push(None);
+            // Later, among packets, no memory is to be asked for.
+            for list in [&mut self.lapsed, &mut self.ended] {
+                list.reserve(self.watches.len() - list.len());
+            }
             index(self.watches.len() - 1)
         });
         self.watches[slot as usize] = Some(Watch {

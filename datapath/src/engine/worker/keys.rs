@@ -26,9 +26,19 @@ const SHORT: u64 = READY - STEPS as u64;
 const LOW: u64 = BURST as u64;
 
 /// The sessions whose keys run short, in the order in which they did.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Keys {
     short: VecDeque<SessionId>,
+}
+
+/// With room for all that a burst may add to what waits for a wave, so that none is allocated among
+/// packets.
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            short: VecDeque::with_capacity(WAVE + 2 * BURST),
+        }
+    }
 }
 
 impl Keys {
