@@ -75,6 +75,7 @@ impl Draft {
     pub fn finish(mut self) -> Result<(Config, Vec<Warning>), Vec<Error>> {
         check::check(&mut self);
         if self.errors.is_empty() {
+            self.warnings.sort_by_key(|warning| warning.at);
             return Ok((self.config, self.warnings));
         }
         self.errors.sort_by_key(|error| error.at);

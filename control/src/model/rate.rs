@@ -120,6 +120,14 @@ fn seconds(text: &str) -> Result<Duration, Malformed> {
         .ok_or(Malformed)
 }
 
+/// Whole seconds by themselves, as the product writes them.
+fn span(time: Duration) -> String {
+    match time.subsec_nanos() {
+        0 => time.as_secs().to_string(),
+        _ => time::text(time),
+    }
+}
+
 fn priority(text: &str) -> Result<u8, Malformed> {
     // The product writes it once, or once for each direction.
     let (rx, _) = pair(text, |text| text.parse::<u8>().map_err(|_| Malformed))?;
@@ -149,7 +157,7 @@ impl fmt::Display for RateLimit {
             let tx = self.tx.burst.unwrap_or_else(|| none(self.tx.limit));
             write!(f, " {}", both(rx.limit, tx.limit))?;
             write!(f, " {}", both(rx.threshold, tx.threshold))?;
-            write!(f, " {}/{}", time::text(rx.time), time::text(tx.time))?;
+            write!(f, " {}/{}", span(rx.time), span(tx.time))?;
         }
         if rest {
             write!(f, " {}", self.priority.unwrap_or(8))?;

@@ -706,6 +706,15 @@ impl Notation for Bits {
     fn print(&self, value: &Self::Value) -> String {
         value.map(|limit| limit.to_string()).unwrap_or_default()
     }
+
+    fn warning(&self, value: &Self::Value) -> Option<&'static str> {
+        // 8 is what holds without one.
+        let is_promise =
+            |limit: &RateLimit| limit.least.is_some() || limit.priority.is_some_and(|one| one < 8);
+        value
+            .filter(is_promise)
+            .map(|_| "priority and least rates have no effect: sessions share no queue")
+    }
 }
 
 /// A time, or unset, which zero is too.

@@ -133,6 +133,19 @@ fn odd_options_of_pppd() {
 }
 
 #[test]
+fn an_argument_may_stand_in_the_next_line() {
+    let text = "ms-dns\n10.0.0.1\nlcp-echo-interval\n30\nlcp-echo-failure 4\nmtu\n1400\n";
+    let imported = import(Kind::PppdOptions, text, "").unwrap();
+
+    let taken = imported.statements.iter().flat_map(|one| &one.lines);
+    let left_out = imported.left_out.iter().flat_map(|one| &one.lines);
+    let mut lines: Vec<_> = taken.chain(left_out).copied().collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines, [1, 2, 3, 4, 5, 6, 7], "{imported:?}");
+}
+
+#[test]
 fn ways_to_log_in_are_those_that_the_options_leave() {
     for (text, methods) in [
         ("require-mschap-v2", "mschap2"),

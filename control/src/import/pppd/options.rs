@@ -56,10 +56,10 @@ struct Reader {
     required: Vec<(&'static str, usize)>,
     refused: Vec<(&'static str, usize)>,
     /// Addresses of name servers.
-    told: Vec<(&'static str, Ipv4Addr, usize)>,
+    told: Vec<(&'static str, Ipv4Addr, BTreeSet<usize>)>,
     /// Numbers, and where they stand.
-    echo_interval: Option<(u32, usize)>,
-    echo_failure: Option<(u32, usize)>,
+    echo_interval: Option<(u32, BTreeSet<usize>)>,
+    echo_failure: Option<(u32, BTreeSet<usize>)>,
 }
 
 impl Reader {
@@ -70,10 +70,9 @@ impl Reader {
             arguments,
             meaning,
         } = option;
-        let Some((first, given)) = words.split_first() else {
+        let Some((_, given)) = words.split_first() else {
             return;
         };
-        let line = *first.lines.start();
         let lines: BTreeSet<_> = words.iter().flat_map(|word| word.lines.clone()).collect();
         let what = format!("option {name}");
         if given.len() < arguments || given.iter().any(|word| word.text.is_none()) {
@@ -95,7 +94,8 @@ impl Reader {
             Seconds(property) => match number() {
                 // For pppd that is no limit.
                 Some(0) => {
-                    self.anyway.push((name.to_owned(), line));
+                    self.anyway
+                        .extend(lines.iter().map(|&line| (name.to_owned(), line)));
                     None
                 }
                 Some(seconds) => {
@@ -110,24 +110,26 @@ impl Reader {
                 None
             }
             Required(method) => {
-                self.required.push((method, line));
+                self.required
+                    .extend(lines.iter().map(|&line| (method, line)));
                 None
             }
             Refused(method) => {
-                self.refused.push((method, line));
+                self.refused
+                    .extend(lines.iter().map(|&line| (method, line)));
                 None
             }
-            Address(property) => self.address(property, value, line),
+            Address(property) => self.address(property, value, &lines),
             EchoInterval => match number() {
                 Some(number) => {
-                    self.echo_interval = Some((number, line));
+                    self.echo_interval = Some((number, lines.clone()));
                     None
                 }
                 None => Some(NOT_A_NUMBER),
             },
             EchoFailure => match number() {
                 Some(number) => {
-                    self.echo_failure = Some((number, line));
+                    self.echo_failure = Some((number, lines.clone()));
                     None
                 }
                 None => Some(NOT_A_NUMBER),
@@ -143,7 +145,8 @@ impl Reader {
             }
             Mppe => Some(table::STRENGTH),
             Anyway => {
-                self.anyway.push((name.to_owned(), line));
+                self.anyway
+                    .extend(lines.iter().map(|&line| (name.to_owned(), line)));
                 None
             }
             Without(why) => Some(why),
@@ -157,7 +160,7 @@ impl Reader {
         &mut self,
         property: &'static str,
         value: &str,
-        line: usize,
+        lines: &BTreeSet<usize>,
     ) -> Option<&'static str> {
         let Ok(address) = value.parse() else {
             return Some("is not an IPv4 address");
@@ -165,7 +168,7 @@ impl Reader {
         if self.told.iter().filter(|one| one.0 == property).count() == 2 {
             return Some("clients are told two");
         }
-        self.told.push((property, address, line));
+        self.told.push((property, address, lines.clone()));
         None
     }
 
@@ -245,7 +248,7 @@ impl Reader {
             let told = self.told.iter().filter(|one| one.0 == property);
             let addresses: Vec<_> = told.clone().map(|one| one.1.to_string()).collect();
             if !addresses.is_empty() {
-                let lines: Vec<_> = told.map(|one| one.2).collect();
+                let lines: Vec<_> = told.flat_map(|one| one.2.iter().copied()).collect();
                 self.draft
                     .set_for_all(property, &addresses.join(","), lines);
             }
@@ -254,9 +257,9 @@ impl Reader {
 
     /// pppd ends a session that did not answer for so many intervals.
     fn keepalive(&mut self) {
-        let (interval, failure) = (self.echo_interval, self.echo_failure);
-        let lines = interval.iter().chain(&failure).map(|one| one.1);
-        let lines: Vec<_> = lines.collect();
+        let (interval, failure) = (self.echo_interval.take(), self.echo_failure.take());
+        let both = interval.iter().chain(&failure);
+        let lines: Vec<_> = both.flat_map(|one| one.1.iter().copied()).collect();
         match (interval, failure) {
             (Some((interval @ 1.., _)), Some((failure @ 1.., _))) => {
                 let timeout = interval.saturating_mul(failure).to_string();

@@ -362,7 +362,9 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
         "/ppp profile add name=p use-compression=yes parent-queue=q\n\
          /ppp secret add name=u service=l2tp caller-id=00:11\n\
          /ppp profile add name=q address-list=\"a;b\" incoming-filter=c\n\
-         /ppp aaa set use-radius=yes\n/radius incoming set accept=yes",
+         /ppp aaa set use-radius=yes\n/radius incoming set accept=yes\n\
+         /ppp profile add name=r rate-limit=\"1M 2M 1M 4 1\"\n\
+         /ppp profile add name=s rate-limit=\"1M 2M 1M 4 8\"",
     )
     .unwrap();
 
@@ -377,6 +379,8 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
             "address-list: nftables cannot call anything so: it has no effect (line 3 column 38)",
             "use-radius=yes has no effect yet (line 4 column 25)",
             "accept=yes has no effect yet (line 5 column 29)",
+            "rate-limit: priority and least rates have no effect: sessions share no queue \
+             (line 6 column 36)",
         ]
     );
 }
