@@ -315,6 +315,7 @@ pub(crate) fn interface(name: &str, peer: Ipv4Addr) -> Interface {
         check_source: true,
         ipv6: None,
         membership: Membership::default(),
+        stands: false,
     }
 }
 

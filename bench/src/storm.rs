@@ -171,6 +171,7 @@ fn interfaces_alone() -> Result<f64> {
                 check_source: true,
                 ipv6: None,
                 membership: Membership::default(),
+                stands: false,
             };
             kept.push(tun::create(&interface, true)?);
         }

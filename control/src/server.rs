@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::{CallId, SessionId};
-use greyhound_datapath::ipc::{self, Event, IoMode, Request};
+use greyhound_datapath::ipc::{self, Event, Request, Uplink};
 
 use crate::aaa::pool::Pools;
 use crate::cause::Cause;
@@ -210,9 +210,7 @@ enum Datapath {
 /// What the datapath said about itself.
 #[derive(Clone, Debug)]
 struct Hello {
-    uplink: String,
-    uplink_mtu: u16,
-    io: IoMode,
+    uplinks: Vec<Uplink>,
 }
 
 /// What has deadlines, in the order in which it is looked after when all are due.
@@ -357,20 +355,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         match event {
             Event::Hello {
                 version,
-                uplink,
-                uplink_mtu,
-                io,
+                uplinks,
                 workers: _,
-            } => self.on_hello(
-                now,
-                version,
-                Hello {
-                    uplink,
-                    uplink_mtu,
-                    io,
-                },
-            ),
+            } => self.on_hello(now, version, Hello { uplinks }),
             Event::Held { sessions, last } => self.on_held(&sessions, last),
+            Event::Installed { session, uplink } => {
+                self.with_session(session, |one| one.handle_installed(uplink));
+            }
             Event::Frame {
                 session,
                 protocol,
@@ -409,6 +400,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                     self.session_ids.release(session);
                 }
             }
+            Event::Stands { .. }
+            | Event::CannotStand { .. }
+            | Event::Demand { .. }
+            | Event::Pinned { .. } => {}
             Event::Totals { workers, xdp } => self.refresh.finish(workers, xdp),
         }
         self.settle(now);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use greyhound_datapath::ids::SessionId;
 use greyhound_datapath::ipc::{
     Interface, Lacking, Limit, Limits, LinkOptions, ListedAddress, Membership, Multilink, Request,
-    Route, Tunnel, Warning,
+    Route, Tunnel, Uplink, Warning,
 };
 use greyhound_datapath::stats::SessionCounters;
 
@@ -76,8 +76,8 @@ pub struct Config {
     pub side: Side,
     /// `max-mtu`, in bytes.
     pub max_mtu: u16,
-    /// What the way to the peer carries, outer IP header included, in bytes.
-    pub uplink_mtu: u16,
+    /// The way to the peer, as far as it is known yet.
+    pub uplink: Uplink,
     /// The PPP link.
     pub link: ppp::Config,
     /// Tell the log of each control packet.
@@ -255,6 +255,11 @@ impl Session {
         self.terms = terms;
     }
 
+    /// The datapath has it, and knows the way to the peer.
+    pub fn handle_installed(&mut self, uplink: Uplink) {
+        self.config.uplink = uplink;
+    }
+
     /// The session's interface is up.
     pub fn handle_attached(&mut self, now: Instant, kernel_name: String, ifindex: u32) {
         self.attaching = self.attaching.saturating_sub(1);
@@ -399,6 +404,12 @@ impl Session {
         let ours = [self.speak_at, self.first_frame_due, self.authentication_due];
         let ours = ours.into_iter().flatten();
         link.into_iter().chain(ours).chain(self.expires_at()).min()
+    }
+
+    /// The way that its frames take.
+    #[must_use]
+    pub const fn uplink(&self) -> &Uplink {
+        &self.config.uplink
     }
 
     /// How far it is.
@@ -607,7 +618,7 @@ impl Session {
     fn on_link_options(&mut self, mut link: LinkOptions) {
         if link.tx_multilink.is_some() {
             let overhead = overhead((link.acfc, link.pfc), false);
-            let path = self.config.uplink_mtu.saturating_sub(overhead);
+            let path = self.config.uplink.mtu.saturating_sub(overhead);
             link.peer_mru = link.peer_mru.min(path);
         }
         self.multilink = link.tx_multilink;
@@ -626,7 +637,7 @@ impl Session {
         compression: (bool, bool),
     ) {
         let overhead = overhead(compression, self.encrypts);
-        let path = self.config.uplink_mtu.saturating_sub(overhead);
+        let path = self.config.uplink.mtu.saturating_sub(overhead);
         let mtu = match self.multilink {
             // What does not fit goes in fragments, and the peer may count what encryption adds.
             Some(multilink) => {
@@ -641,7 +652,7 @@ impl Session {
             network,
             ipv6,
             mtu,
-            path_mtu: self.config.uplink_mtu,
+            path_mtu: self.config.uplink.mtu,
             overhead,
             mru: our_mru,
         });
@@ -663,6 +674,7 @@ impl Session {
                 check_source: self.config.side == Side::Server,
                 ipv6: ipv6.map(|ipv6| ipv6.ours),
                 membership: self.membership(&network),
+                stands: false,
             },
         });
     }

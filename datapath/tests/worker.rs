@@ -370,6 +370,7 @@ impl Peer {
             check_source: false,
             ipv6: None,
             membership: Membership::default(),
+            stands: false,
         };
         let (up, down) = keys();
         [

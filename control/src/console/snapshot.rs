@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use greyhound_datapath::ipc::{IoMode, WorkerTotals};
+use greyhound_datapath::ipc::{Uplink, WorkerTotals};
 use greyhound_datapath::stats::SessionCounters;
 
 use crate::aaa::pool::{Occupancy, Used};
@@ -117,10 +117,8 @@ pub struct ClientConnected {
 /// The datapath process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatapathState {
-    /// The interface GRE goes through.
-    pub uplink: String,
-    /// How its frames move.
-    pub io: IoMode,
+    /// The interfaces that GRE goes through.
+    pub uplinks: Vec<Uplink>,
     /// Each worker.
     pub workers: Vec<WorkerTotals>,
     /// The XDP program's counters.

@@ -544,8 +544,8 @@ fn datapath(state: &DatapathState) -> String {
         .sum();
     let summary = Record {
         fields: vec![
-            ("io", Value::Word(state.io.to_string())),
-            ("uplink", Value::Word(state.uplink.clone())),
+            ("io", Value::Word(ways(state))),
+            ("uplink", Value::Word(uplinks(state))),
             ("workers", Value::Number(state.workers.len() as u64)),
             ("sessions", Value::Number(sessions)),
         ],
@@ -583,6 +583,18 @@ fn datapath(state: &DatapathState) -> String {
     parts.join("\n")
 }
 
+/// The interfaces that GRE goes through.
+fn uplinks(state: &DatapathState) -> String {
+    let names = state.uplinks.iter().map(|uplink| uplink.name.as_str());
+    names.collect::<Vec<_>>().join(",")
+}
+
+/// How frames move at each of them.
+fn ways(state: &DatapathState) -> String {
+    let ways = state.uplinks.iter().map(|uplink| uplink.io.to_string());
+    ways.collect::<Vec<_>>().join(",")
+}
+
 /// The same for programs.
 fn datapath_json(state: &DatapathState) -> Json {
     let counts = |counts: &[(String, u64)]| -> Map<String, Json> {
@@ -602,8 +614,8 @@ fn datapath_json(state: &DatapathState) -> Json {
         })
         .collect();
     json!({
-        "io": state.io.to_string(),
-        "uplink": state.uplink,
+        "io": ways(state),
+        "uplink": uplinks(state),
         "workers": workers,
         "xdp": counts(&state.xdp),
     })

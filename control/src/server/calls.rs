@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
-use greyhound_datapath::ipc::Tunnel;
+use greyhound_datapath::ipc::{IoMode, Tunnel, Uplink};
 
 use super::half_open::MAX_STRANGER_CALLS;
 use super::hooks::Hooks;
@@ -258,7 +258,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             },
             side,
             max_mtu,
-            uplink_mtu: hello.uplink_mtu,
+            uplink: hello.uplinks.first().cloned().unwrap_or_else(unknown),
             link,
             is_traced: self.is_traced,
         };
@@ -350,4 +350,13 @@ fn with_dashes(name: &str) -> String {
         dashed.push(c);
     }
     dashed
+}
+
+/// Until the datapath says which way it is.
+fn unknown() -> Uplink {
+    Uplink {
+        name: String::new(),
+        mtu: 1500,
+        io: IoMode::Raw,
+    }
 }

@@ -117,8 +117,7 @@ fn datapath<E>(server: &Server<E>) -> Option<DatapathState> {
     };
     let (workers, xdp) = server.refresh.totals();
     Some(DatapathState {
-        uplink: hello.uplink.clone(),
-        io: hello.io,
+        uplinks: hello.uplinks.clone(),
         workers: workers.to_vec(),
         xdp: xdp.to_vec(),
     })

@@ -1,7 +1,9 @@
 use std::net::Ipv4Addr;
 
 use greyhound_datapath::ids::{PeerCallId, WorkerId};
-use greyhound_datapath::ipc::{Held, Interface, Limits, LinkOptions, Tunnel, WorkerTotals};
+use greyhound_datapath::ipc::{
+    Held, Interface, IoMode, Limits, LinkOptions, Tunnel, Uplink, WorkerTotals,
+};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use proptest::prelude::*;
 
@@ -546,9 +548,7 @@ fn a_datapath_of_another_version_is_left() {
         now(),
         Event::Hello {
             version: ipc::VERSION + 1,
-            uplink: "eth0".to_owned(),
-            uplink_mtu: 1500,
-            io: IoMode::Raw,
+            uplinks: Vec::new(),
             workers: 1,
         },
     );
@@ -632,10 +632,10 @@ fn counters_are_read_on_request_and_the_totals_with_them() {
     assert_eq!(snapshot.server_sessions[0].counters.rx_packets, 42);
     let datapath = snapshot.datapath.unwrap();
     assert_eq!(datapath.workers.len(), 1);
-    assert_eq!(
-        (datapath.uplink.as_str(), datapath.io),
-        ("eth0", IoMode::Skb)
-    );
+    let [uplink] = &datapath.uplinks[..] else {
+        panic!("{:?}", datapath.uplinks);
+    };
+    assert_eq!((uplink.name.as_str(), uplink.io), ("eth0", IoMode::Skb));
 }
 
 #[test]
@@ -1133,9 +1133,11 @@ impl Host {
                 vec![
                     Event::Hello {
                         version,
-                        uplink: "eth0".to_owned(),
-                        uplink_mtu: datapath.uplink_mtu,
-                        io: IoMode::Skb,
+                        uplinks: vec![Uplink {
+                            name: "eth0".to_owned(),
+                            mtu: datapath.uplink_mtu,
+                            io: IoMode::Skb,
+                        }],
                         workers: 1,
                     },
                     Event::Held {
@@ -1154,6 +1156,21 @@ impl Host {
                 vec![]
             }
             Request::SetMppe { .. } | Request::ResetMppe { .. } | Request::SetIpv6 { .. } => vec![],
+            Request::Stand { standing } => vec![Event::Stands {
+                kernel_name: standing.name.clone(),
+                name: standing.name,
+                ifindex: 1,
+                warnings: Vec::new(),
+            }],
+            Request::Pin { name, server } => vec![Event::Pinned {
+                name,
+                server,
+                refused: None,
+            }],
+            Request::Dismiss { .. }
+            | Request::DismissOthers
+            | Request::Await { .. }
+            | Request::Unpin { .. } => vec![],
             Request::SetLimits { session, limits } => {
                 datapath.limits.insert(session, limits);
                 vec![]

@@ -305,9 +305,14 @@ impl Manager {
         match request {
             Request::Hello { version } => self.hello(version),
             Request::Install { session, tunnel } => {
-                if let Err(reason) = self.install(session, tunnel) {
-                    self.say(Event::Failed { session, reason });
-                }
+                let event = match self.install(session, tunnel) {
+                    Ok(()) => Event::Installed {
+                        session,
+                        uplink: self.served(),
+                    },
+                    Err(reason) => Event::Failed { session, reason },
+                };
+                self.say(event);
             }
             Request::SetLink { session, link } => {
                 self.tell_owner(session, Command::SetLink(session, link));
@@ -342,6 +347,12 @@ impl Manager {
             }
             Request::Read { session } => self.tell_owner(session, Command::Read(session)),
             Request::Remove { session } => self.remove(session),
+            Request::Stand { .. }
+            | Request::Dismiss { .. }
+            | Request::DismissOthers
+            | Request::Await { .. }
+            | Request::Pin { .. }
+            | Request::Unpin { .. } => {}
             Request::ReadTotals => {
                 if self.totals.ask() {
                     for worker in 0..self.workers.len() {
@@ -356,9 +367,7 @@ impl Manager {
         let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
         self.say(Event::Hello {
             version: ipc::VERSION,
-            uplink: self.uplink.name.clone(),
-            uplink_mtu: self.uplink.mtu,
-            io: self.io.mode,
+            uplinks: vec![self.served()],
             workers,
         });
         if version != ipc::VERSION {
@@ -385,6 +394,14 @@ impl Manager {
                 sessions: chunk.to_vec(),
                 last,
             });
+        }
+    }
+
+    fn served(&self) -> ipc::Uplink {
+        ipc::Uplink {
+            name: self.uplink.name.clone(),
+            mtu: self.uplink.mtu,
+            io: self.io.mode,
         }
     }
 

@@ -14,7 +14,9 @@ use greyhound_control::ppp::{self as control_ppp, AuthMethod, Encryption, Link, 
 use greyhound_control::pptp::wire::Repr;
 use greyhound_control::server::{Command, ConnId, STOP_TIMEOUT, Server};
 use greyhound_datapath::ids::{SessionId, WorkerId};
-use greyhound_datapath::ipc::{Event, Held, Interface, IoMode, Request, Tunnel, WorkerTotals};
+use greyhound_datapath::ipc::{
+    Event, Held, Interface, IoMode, Request, Tunnel, Uplink, WorkerTotals,
+};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use zeroize::Zeroizing;
 
@@ -463,9 +465,11 @@ impl World {
                 vec![
                     Event::Hello {
                         version,
-                        uplink: "eth0".into(),
-                        uplink_mtu: 1500,
-                        io: IoMode::Skb,
+                        uplinks: vec![Uplink {
+                            name: "eth0".to_owned(),
+                            mtu: 1500,
+                            io: IoMode::Skb,
+                        }],
                         workers: 1,
                     },
                     Event::Held {
@@ -548,6 +552,19 @@ impl World {
                     counters: SessionCounters::default(),
                 }]
             }
+            Request::Stand { standing } => vec![Event::Stands {
+                kernel_name: standing.name.clone(),
+                name: standing.name,
+                ifindex: 7,
+                warnings: Vec::new(),
+            }],
+            Request::Pin { name, server } => vec![Event::Pinned {
+                name,
+                server,
+                refused: None,
+            }],
+            Request::Await { name } => vec![Event::Demand { name }],
+            Request::Dismiss { .. } | Request::DismissOthers | Request::Unpin { .. } => vec![],
             Request::ReadTotals => vec![Event::Totals {
                 workers: vec![WorkerTotals {
                     worker: WorkerId(0),

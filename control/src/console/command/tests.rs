@@ -2,7 +2,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use greyhound_datapath::ids::WorkerId;
-use greyhound_datapath::ipc::{IoMode, WorkerTotals};
+use greyhound_datapath::ipc::{IoMode, Uplink, WorkerTotals};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -906,8 +906,11 @@ fn with_datapath() -> Snapshot {
     ];
     Snapshot {
         datapath: Some(DatapathState {
-            uplink: "eth0".to_owned(),
-            io: IoMode::Native,
+            uplinks: vec![Uplink {
+                name: "eth0".to_owned(),
+                mtu: 1500,
+                io: IoMode::Native,
+            }],
             workers: vec![busy, worker(1, 3, 1)],
             xdp: vec![("redirected".to_owned(), 1000)],
         }),
