@@ -15,6 +15,7 @@ pub mod demo;
 pub mod exchange;
 pub mod guest;
 pub mod interop;
+pub mod liar;
 pub mod machine;
 pub mod namespace;
 pub mod ping;
