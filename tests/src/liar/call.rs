@@ -49,8 +49,8 @@ struct Ppp {
     peer: PeerCallId,
     /// The client has spoken.
     is_begun: bool,
-    /// LCP is.
-    is_open: bool,
+    /// LCP is open, or was.
+    was_open: bool,
     /// Packets may flow since.
     up: Option<Instant>,
     /// Protocols whose turn has come, of those that are lied in.
@@ -159,7 +159,12 @@ impl Call {
                 let length = length.map_err(|reason| anyhow!("{}", reason.name()))?;
                 self.send_gre(gre, &out[..length])?;
             }
-            Ok(Inner::Ip(_)) => seen.clear += usize::from(is_clear),
+            Ok(Inner::Ip(packet)) => {
+                seen.clear += usize::from(is_clear);
+                if let Some(reply) = echo_reply(&frame[packet]) {
+                    self.send_packet(gre, &reply)?;
+                }
+            }
             Ok(Inner::Held | Inner::Fragment | Inner::Reassembled(_)) | Err(_) => {}
         }
         self.pump(now, gre, seen)
@@ -241,7 +246,7 @@ impl Call {
                 return self.say(gre, number, &payload);
             }
             ppp::Command::SetLink(options) => {
-                ppp.is_open = options.opened;
+                ppp.was_open |= options.opened;
                 ppp.session.set_link(options);
                 if options.opened {
                     self.reach(now, Step::LcpOpen);
@@ -302,7 +307,7 @@ impl Call {
             }),
             peer,
             is_begun: false,
-            is_open: false,
+            was_open: false,
             up: None,
             begun: BTreeSet::new(),
             told: false,
@@ -456,12 +461,14 @@ impl Call {
             let wish = self.wish(number);
             self.say(gre, number, &packet(CONFIGURE_REQUEST, id, &wish))
         } else if self.lie == Lie::WrongKeys && ppp.up.is_some() {
-            self.send_packet(gre)
+            let mut packet = [0; 64];
+            packet[0] = 0x45;
+            self.send_packet(gre, &packet)
         } else if self.lie == Lie::EndsEncryption && !ppp.told && ppp.up.is_some_and(is_late) {
             ppp.told = true;
             self.say(gre, protocol::CCP, &packet(TERMINATE_REQUEST, 9, &[]))
         } else if let Lie::Floods(flood) = self.lie
-            && ppp.is_open
+            && ppp.was_open
         {
             seen.flooded += BURST;
             (0..BURST).try_for_each(|_| self.flood(flood, gre))
@@ -516,16 +523,13 @@ impl Call {
     }
 
     /// Sends an IP packet, encrypted as was agreed on.
-    fn send_packet(&mut self, gre: &OwnedFd) -> Result<()> {
+    fn send_packet(&mut self, gre: &OwnedFd, packet: &[u8]) -> Result<()> {
         let Some(ppp) = &mut self.ppp else {
             return Ok(());
         };
-        let mut packet = [0; 64];
-        packet[0] = 0x45;
-        packet[3] = 64;
         let mut out = vec![0; packet.len() + MAX_OVERHEAD];
         let mut engine = Portable;
-        let sealed = ppp.session.seal(&mut engine, &packet, &mut out);
+        let sealed = ppp.session.seal(&mut engine, packet, &mut out);
         let sealed = sealed.map_err(|reason| anyhow!("{}", reason.name()))?;
         if let Some((key, data)) = sealed.encrypt {
             let data = &mut out[data];
@@ -584,6 +588,26 @@ fn packet(code: u8, id: u8, data: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// The answer to an ICMP echo request without IP options, whoever it is for.
+fn echo_reply(packet: &[u8]) -> Option<Vec<u8>> {
+    const ECHO_REQUEST: u8 = 8;
+    const ICMP: u8 = 1;
+
+    let (&0x45, &ICMP, &ECHO_REQUEST) = (packet.first()?, packet.get(9)?, packet.get(20)?) else {
+        return None;
+    };
+    let mut reply = packet.to_vec();
+    reply[12..16].copy_from_slice(packet.get(16..20)?);
+    reply[16..20].copy_from_slice(packet.get(12..16)?);
+    reply[20] = 0;
+    // RFC 1624: the sum grows by what the type and code have shrunk by.
+    let sum = u16::from_be_bytes([*packet.get(22)?, *packet.get(23)?]);
+    let (sum, carry) = sum.overflowing_add(u16::from_be_bytes([ECHO_REQUEST, 0]));
+    let sum = sum + u16::from(carry);
+    reply[22..24].copy_from_slice(&sum.to_be_bytes());
+    Some(reply)
+}
+
 /// How long what was said last has to arrive before the end.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
@@ -608,3 +632,22 @@ const CONFIGURE_REJECT: u8 = 4;
 const TERMINATE_REQUEST: u8 = 5;
 const PROTOCOL_REJECT: u8 = 8;
 const ECHO_REQUEST: u8 = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_an_echo_request_goes_back_and_has_its_checksum() {
+        let mut request = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0];
+        request.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        request.extend([8, 0, 0xf7, 0xfd, 0, 1, 0, 1]);
+
+        let reply = echo_reply(&request).unwrap();
+
+        assert_eq!(reply[12..20], [10, 0, 0, 2, 10, 0, 0, 1]);
+        assert_eq!(reply[20..], [0, 0, 0xff, 0xfd, 0, 1, 0, 1]);
+        assert_eq!(echo_reply(&reply), None);
+        assert_eq!(echo_reply(&request[..21]), None);
+    }
+}
