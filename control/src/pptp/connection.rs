@@ -15,6 +15,7 @@ use greyhound_datapath::ids::{CallId, PeerCallId};
 use self::calls::{Call, Refusal};
 use super::fsm::{self, Action, Event, State};
 use super::misbehaviour::{Misbehaviour, Misbehaviours};
+use super::refused::Refused;
 use super::wire::{
     self, EchoReply, EchoRequest, GeneralError, Repr, SimpleResult, StartControlConnectionReply,
     StartControlConnectionRequest, StartResult, StopControlConnectionReply,
@@ -126,6 +127,8 @@ pub struct Connection {
     cause: Option<Cause>,
     commands: VecDeque<Command>,
     misbehaviours: Misbehaviours,
+    /// Client: what the server refused last.
+    refused: Option<Refused>,
     is_traced: bool,
 }
 
@@ -250,6 +253,12 @@ impl Connection {
         &self.misbehaviours
     }
 
+    /// Client: what the server refused last, if anything; [`Cause::CallRefused`] is due to it.
+    #[must_use]
+    pub const fn refused(&self) -> Option<Refused> {
+        self.refused
+    }
+
     fn new(role: Role, now: Instant, host_name: &str) -> Self {
         Self {
             role,
@@ -267,6 +276,7 @@ impl Connection {
             cause: None,
             commands: VecDeque::new(),
             misbehaviours: Misbehaviours::default(),
+            refused: None,
             is_traced: false,
         }
     }
@@ -303,6 +313,9 @@ impl Connection {
             Repr::StartControlConnectionReply(start) => {
                 let names = Input::Start(start.host_name, start.vendor);
                 if start.result != StartResult::Success {
+                    if self.state == State::WaitCtlReply {
+                        self.refused = Some(Refused::Connection(start.result, start.error));
+                    }
                     (Event::StartReplyRefused, names)
                 } else if is_our_version(start.version) {
                     (Event::StartReply, names)

@@ -7,6 +7,7 @@ pub mod call_ids;
 pub mod connection;
 pub mod fsm;
 pub mod misbehaviour;
+pub mod refused;
 #[cfg(test)]
 pub(crate) mod requests;
 pub mod wire;
@@ -14,6 +15,7 @@ pub mod wire;
 pub use call_ids::CallIds;
 pub use connection::{Command, Connection, Direction};
 pub use misbehaviour::{Misbehaviour, Misbehaviours};
+pub use refused::Refused;
 
 /// RFC 2637 §2: the port that a server listens on.
 pub const PORT: u16 = 1723;

@@ -11,6 +11,7 @@ use super::{
 use crate::cause::Cause;
 use crate::pptp::fsm::{self, CallAction, CallEvent, CallState, State};
 use crate::pptp::misbehaviour::Misbehaviour;
+use crate::pptp::refused::Refused;
 use crate::pptp::wire::{
     CallClearRequest, CallDisconnectNotify, DisconnectResult, GeneralError, IncomingCallReply,
     IncomingCallResult, OutgoingCallReply, OutgoingCallRequest, OutgoingCallResult, Repr, Text,
@@ -134,7 +135,7 @@ impl Connection {
                 } else {
                     CallEvent::ReplyRefused
                 },
-                CallInput::Reply(PeerCallId(reply.call_id), reply.receive_window),
+                CallInput::Reply(reply),
             ),
             Repr::CallClearRequest(clear) => (
                 self.position(|call| call.peer == peers(clear.call_id)),
@@ -199,7 +200,7 @@ impl Connection {
     }
 
     /// Looks the event up in the table of calls and does what it says.
-    fn apply_to_call(&mut self, now: Instant, at: usize, event: CallEvent, input: &CallInput) {
+    fn apply_to_call(&mut self, now: Instant, at: usize, event: CallEvent, input: &CallInput<'_>) {
         let mut call = self.calls.swap_remove(at);
         let (state, actions) = fsm::call(call.state, event);
         if state.is_none() {
@@ -214,9 +215,12 @@ impl Connection {
                 | CallEvent::Notice => Cause::AdministratorRequest,
             });
         }
-        if let &CallInput::Reply(peer, window) = input {
-            call.peer.get_or_insert(peer);
-            call.window = window;
+        if let &CallInput::Reply(reply) = input {
+            call.peer.get_or_insert(PeerCallId(reply.call_id));
+            call.window = reply.receive_window;
+            if state.is_none() {
+                self.refused = Some(Refused::Call(reply.result, reply.error));
+            }
         }
         let mut stop = false;
         for action in actions {
@@ -391,10 +395,10 @@ impl Connection {
 
 /// What an event of a call brings.
 #[derive(Debug)]
-enum CallInput {
+enum CallInput<'a> {
     None,
     Refusal(OutgoingCallResult, GeneralError),
-    Reply(PeerCallId, u16),
+    Reply(&'a OutgoingCallReply),
 }
 
 /// How the two kinds of calls are refused for the same reason.

@@ -98,6 +98,8 @@ fn a_server_that_refuses_or_speaks_another_version_is_left() {
     };
     client.handle_data(now(), &Repr::from(reply).to_bytes());
     assert_eq!(drain(&mut client), [Command::Close(Cause::CallRefused)]);
+    let refused = Refused::Connection(StartResult::NotAuthorized, GeneralError::None);
+    assert_eq!(client.refused(), Some(refused));
 
     let mut client = self::client();
     client.start(now());
@@ -556,6 +558,8 @@ fn a_refused_call_ends_and_the_connection_stays() {
             cause: Cause::CallRefused
         })
     );
+    let refused = pair.client.refused().map(|refused| refused.to_string());
+    assert_eq!(refused.as_deref(), Some("the call: busy (result 4)"));
     pair.refuse = false;
     pair.client.request_call(now(), CallId(51));
     pair.drive();
