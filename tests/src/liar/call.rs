@@ -178,7 +178,9 @@ impl Call {
         if self.is_over {
             return Ok(());
         }
-        self.pptp.handle_timeout(now);
+        if self.lie != Lie::Silence {
+            self.pptp.handle_timeout(now);
+        }
         if let Some(ppp) = &mut self.ppp {
             ppp.link.handle_timeout(now);
         }

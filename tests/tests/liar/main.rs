@@ -16,6 +16,7 @@ use self::laboratory::{Client, Laboratory, Row, row};
 mod floods;
 mod laboratory;
 mod names;
+mod own_address;
 
 /// Several clients at a time: most of what they do is to wait.
 #[test]
@@ -25,6 +26,7 @@ fn a_server_that_lies_is_named_and_dialed_again_later_and_later() -> Result<()> 
     let lying = Laboratory::with(&lan, lies(), 100)?;
     let silent = Laboratory::with(&lan, silences(), 150)?;
     let flooding = Laboratory::with(&lan, floods::rows(), 170)?;
+    let own_address = Laboratory::with(&lan, own_address::rows(), 230)?;
     let names = names::prepare(&lan)?;
 
     thread::scope(|scope| {
@@ -35,6 +37,7 @@ fn a_server_that_lies_is_named_and_dialed_again_later_and_later() -> Result<()> 
             }),
             scope.spawn(|| watch(silent, SILENCE_WATCHED)),
             scope.spawn(|| names::check(names)),
+            scope.spawn(|| own_address::check(own_address)),
         ];
         let ended = parts.map(|part| part.join().map_err(|_| anyhow!("panicked")).flatten());
         let errors = ended.into_iter().filter_map(Result::err);
@@ -148,6 +151,7 @@ fn silences() -> Vec<Row> {
         row(Lie::Mute(LCP), "LCP not negotiated")
             .says("protocol 47 blocked?")
             .takes(31),
+        row(Lie::Silence, "").takes(60),
         row(Lie::Mute(CHAP), "timeout").takes(16),
         row(Lie::Mute(CCP), "encryption not negotiated").takes(31),
         row(Lie::Mute(IPCP), "no network protocols running").takes(31),
