@@ -211,7 +211,7 @@ impl Session {
         });
         if !is_server {
             session.link.open(now);
-            session.pump();
+            session.pump(now);
         }
         session
     }
@@ -223,7 +223,7 @@ impl Session {
             self.open_link(now);
             self.trace("rcvd", protocol, payload);
             self.link.handle_frame(now, protocol, payload);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -247,7 +247,7 @@ impl Session {
             }
         }
         self.link.handle_verdict(now, verdict);
-        self.pump();
+        self.pump(now);
     }
 
     /// What it may do, once it is known who the peer is.
@@ -311,7 +311,7 @@ impl Session {
     pub fn handle_mppe_out_of_sync(&mut self, now: Instant, times: u32) {
         if self.is_alive() {
             self.link.handle_mppe_out_of_sync(now, times);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -330,7 +330,7 @@ impl Session {
         self.counters = counters;
         if std::mem::take(&mut self.sampling) && self.is_alive() {
             self.link.handle_activity(now, counters.rx_frames);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -351,7 +351,7 @@ impl Session {
     pub fn close(&mut self, now: Instant, cause: Cause) {
         if self.is_alive() {
             self.link.close(now, cause);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -359,7 +359,7 @@ impl Session {
     pub fn abort(&mut self, now: Instant, cause: Cause) {
         if self.is_alive() {
             self.link.lower_down(now, cause);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -386,7 +386,7 @@ impl Session {
             self.close(now, Cause::SessionTimeout);
         }
         self.link.handle_timeout(now);
-        self.pump();
+        self.pump(now);
     }
 
     /// The next thing to do.
@@ -512,6 +512,20 @@ impl Session {
         }
     }
 
+    /// The peer's address on the interface. Where it is the address by which the tunnel itself
+    /// reaches the peer, there is none but ours: a route to it would lead the tunnel into itself.
+    fn gateway(&mut self, network: &Network) -> Ipv4Addr {
+        if self.config.side == Side::Server || network.peer != self.config.tunnel.peer {
+            return network.peer;
+        }
+        let text = format!(
+            "remote address {} is the server's own outside the tunnel: there is no route to it inside",
+            network.peer
+        );
+        self.say(Message::AddressDoubtful, &text);
+        network.ours
+    }
+
     /// When packets will have flowed for long enough.
     fn expires_at(&self) -> Option<Instant> {
         self.since?.checked_add(self.terms.session_timeout?)
@@ -525,16 +539,16 @@ impl Session {
     }
 
     /// Does what the link says.
-    fn pump(&mut self) {
+    fn pump(&mut self, now: Instant) {
         while let Some(command) = self.link.poll_command() {
-            self.on_link(command);
+            self.on_link(now, command);
         }
         if let Some(cause) = self.link.cause() {
             self.note_cause(cause);
         }
     }
 
-    fn on_link(&mut self, command: ppp::Command) {
+    fn on_link(&mut self, now: Instant, command: ppp::Command) {
         let session = self.config.session;
         match command {
             ppp::Command::Send { protocol, payload } => {
@@ -567,7 +581,16 @@ impl Session {
                 peer_mru,
                 our_mru,
                 compression,
-            } => self.on_network_up(network, ipv6, peer_mru, our_mru, compression),
+            } => match unusable(&network) {
+                Some(address) if self.config.side != Side::Server => {
+                    let text = format!("the server gave {address}, which no tunnel can have");
+                    self.say(Message::AddressDoubtful, &text);
+                    self.link.close(now, Cause::UnusableAddress);
+                }
+                Some(_) | None => {
+                    self.on_network_up(network, ipv6, peer_mru, our_mru, compression);
+                }
+            },
             ppp::Command::SetIpv6(ipv6) => {
                 if let Some(up) = &mut self.up {
                     up.ipv6 = ipv6;
@@ -663,18 +686,19 @@ impl Session {
             });
         }
         self.attaching += 1;
+        let peer = self.gateway(&network);
         self.request(Request::Attach {
             session: self.config.session,
             interface: Interface {
                 name: interface_name(&self.name),
                 address: network.ours,
-                peer: network.peer,
+                peer,
                 mtu,
                 // A server gave the peer its one address; behind a client's server is a network.
                 check_source: self.config.side == Side::Server,
                 ipv6: ipv6.map(|ipv6| ipv6.ours),
                 membership: self.membership(&network),
-                stands: false,
+                stands: matches!(self.config.side, Side::Client(_)),
             },
         });
     }
@@ -792,6 +816,18 @@ fn overhead((acfc, pfc): (bool, bool), encrypts: bool) -> u16 {
     outer + address_control + mppe_overhead(pfc, encrypts) + protocol
 }
 
+/// An address of a tunnel that no interface can have, or both ends the same.
+fn unusable(network: &Network) -> Option<Ipv4Addr> {
+    let cannot = |address: &Ipv4Addr| {
+        let [first, ..] = address.octets();
+        address.is_loopback() || first == 0 || first >= 224
+    };
+    [network.ours, network.peer]
+        .into_iter()
+        .find(cannot)
+        .or_else(|| (network.ours == network.peer).then_some(network.peer))
+}
+
 /// What MPPE adds to a packet: its own protocol number and the coherency count (RFC 3078 §3).
 fn mppe_overhead(pfc: bool, encrypts: bool) -> u16 {
     match (encrypts, pfc) {
@@ -802,7 +838,7 @@ fn mppe_overhead(pfc: bool, encrypts: bool) -> u16 {
 }
 
 /// A name that the kernel takes: it wants neither slash nor colon nor white space.
-fn interface_name(name: &str) -> String {
+pub(crate) fn interface_name(name: &str) -> String {
     let mut taken: String = name
         .chars()
         .map(|c| match c {

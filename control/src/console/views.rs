@@ -390,6 +390,12 @@ fn pptp_client(facts: &Facts<'_>) -> View {
     let states = facts.snapshot.clients.iter();
     let states: BTreeMap<_, _> = states.map(|state| (state.name.as_str(), state)).collect();
     for (record, client) in view.records.iter_mut().zip(&facts.config.clients) {
+        if !client.add_default_route {
+            // Of no route, as the product has it.
+            record
+                .fields
+                .retain(|(name, _)| *name != "default-route-distance");
+        }
         if let Some(state) = states.get(client.name.as_str()) {
             if state.connected.is_some() {
                 record.flags.push('R');
@@ -526,8 +532,26 @@ fn monitor_client(client: &PptpClient, snapshot: &Snapshot) -> Record {
             ("local-address", address(connected.local_address)),
             ("remote-address", address(connected.remote_address)),
         ]);
-    } else if let Some(cause) = state.and_then(|state| state.last_end) {
-        fields.push(("last-disconnect-reason", Value::Word(cause.to_string())));
+        if let Some((ours, peer)) = connected.ipv6 {
+            fields.extend([
+                ("local-ipv6-address", Value::Word(ours.to_string())),
+                ("remote-ipv6-address", Value::Word(peer.to_string())),
+            ]);
+        }
+        let uplink = &connected.uplink;
+        fields.extend([
+            ("path-mtu", Value::Number(uplink.mtu.into())),
+            ("overhead", Value::Number(connected.overhead.into())),
+            ("uplink", Value::Word(uplink.name.clone())),
+            ("io", Value::Word(uplink.io.to_string())),
+        ]);
+    } else {
+        if let Some(wait) = state.and_then(|state| state.redials_in) {
+            fields.push(("redials-in", Value::Uptime(wait)));
+        }
+        if let Some(cause) = state.and_then(|state| state.last_end) {
+            fields.push(("last-disconnect-reason", Value::Word(cause.to_string())));
+        }
     }
     Record {
         fields,

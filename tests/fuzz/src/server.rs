@@ -437,6 +437,10 @@ impl World {
                     self.conns.retain(|&one| one != conn);
                     self.connecting.retain(|&one| one != conn);
                 }
+                Command::Resolve { conn, .. } => {
+                    let answer = Ok(vec![Ipv4Addr::new(192, 0, 2, 1)]);
+                    self.engine.handle_resolved(self.now, conn, answer);
+                }
                 Command::Connect { conn, .. } => self.connecting.push(conn),
                 Command::Datapath(request) => {
                     if self.datapath {
