@@ -15,6 +15,7 @@ pub mod log;
 pub mod model;
 pub mod ppp;
 pub mod pptp;
+mod programs;
 pub mod server;
 pub mod session;
 pub mod supervisor;
