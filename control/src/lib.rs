@@ -6,6 +6,7 @@ pub mod aaa;
 pub mod cause;
 pub mod console;
 pub mod dialer;
+pub mod dns;
 pub mod entropy;
 pub mod hooks;
 pub mod import;
