@@ -75,7 +75,7 @@ struct Interface {
     /// What a resolver was told, or may have been.
     held: Option<Held>,
     doing: Option<(Doing, Job)>,
-    /// Whose resolvconf there is, if that was just asked.
+    /// Whose resolvconf there is, if that was asked for what is wanted.
     resolvconf: Option<By>,
     /// When to try again what could not be taken back.
     retry_at: Option<Instant>,
@@ -307,7 +307,7 @@ impl Keeper {
             if !interface.is_new {
                 return None;
             }
-            let held = match self.choose(&setting, interface.resolvconf.take()) {
+            let held = match self.choose(&setting, interface.resolvconf) {
                 Ok(Some(held)) => held,
                 Ok(None) => {
                     return Some((Doing::Identifying, Job::new(vec![resolver::identify()])));
@@ -385,6 +385,7 @@ impl Interface {
     fn want(&mut self, setting: Option<Setting>) {
         self.is_new = setting.is_some();
         self.wanted = setting;
+        self.resolvconf = None;
         self.retry_at = None;
     }
 
