@@ -293,31 +293,35 @@ impl EventLoop {
     /// Carries out what the server wants until it wants nothing more.
     fn obey(&mut self, now: Instant) {
         while let Some(command) = self.server.poll_command() {
-            match command {
-                Command::Send { conn, bytes } => {
-                    let sent = self.streams.get_mut(&conn).map(|one| one.send(&bytes));
-                    if let Some(Err(_)) = sent {
-                        self.on_stream_end(now, conn);
-                    }
+            self.carry_out(now, command);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Send { conn, bytes } => {
+                let sent = self.streams.get_mut(&conn).map(|one| one.send(&bytes));
+                if let Some(Err(_)) = sent {
+                    self.on_stream_end(now, conn);
                 }
-                Command::Close { conn } => self.close(now, conn),
-                Command::Connect { conn, host } => {
-                    self.resolving.insert(conn);
-                    self.resolver.look_up(conn, &host);
-                }
-                Command::Datapath(request) => {
-                    let sent = self.datapath.send(request);
-                    self.keep_datapath(now, sent);
-                }
-                Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
-                Command::Log(line) => self.log.write(line),
-                Command::RunHook(hook) => self.hooks.start(now, hook, self.poll.registry()),
-                Command::SetDns { name, setting } => {
-                    self.dns.set(now, name, setting, self.poll.registry());
-                }
-                Command::RevertDns { interface } => {
-                    self.dns.revert(now, &interface, self.poll.registry());
-                }
+            }
+            Command::Close { conn } => self.close(now, conn),
+            Command::Connect { conn, host } => {
+                self.resolving.insert(conn);
+                self.resolver.look_up(conn, &host);
+            }
+            Command::Datapath(request) => {
+                let sent = self.datapath.send(request);
+                self.keep_datapath(now, sent);
+            }
+            Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
+            Command::Log(line) => self.log.write(line),
+            Command::RunHook(hook) => self.hooks.start(now, hook, self.poll.registry()),
+            Command::SetDns { name, setting } => {
+                self.dns.set(now, name, setting, self.poll.registry());
+            }
+            Command::RevertDns { interface } => {
+                self.dns.revert(now, &interface, self.poll.registry());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A machine with a resolver of Debian's: namespaces in which its packages lie over /usr and /etc, so
+//! A machine with a resolver of Debian's: namespaces in which packages lie over /usr and /etc, so
 //! that nothing of this machine is changed.
 
 use std::fs;
@@ -32,14 +32,24 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// With a package of Debian's, after the commands that start it, and the keeper.
-    pub(crate) fn with(package: &str, commands: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("greyhound-{package}-{}", std::process::id()));
+    /// With packages of Debian's, after the commands that start what they have, and the keeper.
+    pub(crate) fn with(packages: &[&str], commands: &str) -> Self {
+        let unpacked = packages.iter().map(|package| unpacked(package));
+        let unpacked = unpacked.map(|folder| folder.display().to_string());
+        let of = |folder: &str| {
+            let folders = unpacked
+                .clone()
+                .map(|package| format!("{package}/{folder}"));
+            let folders: Vec<_> = folders.chain([format!("/{folder}")]).collect();
+            folders.join(":")
+        };
+        let name = format!("greyhound-{}-{}", packages[0], std::process::id());
+        let dir = std::env::temp_dir().join(name);
         fs::create_dir_all(&dir).unwrap();
         let mut holder = Command::new("unshare")
             .args(["--mount", "--net", "--pid", "--fork", "--kill-child"])
             .args(["sh", "-c", &format!("{SETUP}{commands}\n{READY}"), "sh"])
-            .arg(unpacked(package))
+            .args([of("usr"), of("etc")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -192,14 +202,14 @@ impl Drop for Machine {
     }
 }
 
-/// The package's files over this machine's, and an interface that is up. Its files are writable.
+/// The packages' files over this machine's, and an interface that is up. Its files are writable.
 const SETUP: &str = "
 set -eu
 mount --make-rprivate /
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/etc /mnt/work
-mount -t overlay overlay -o \"lowerdir=$1/usr:/usr\" /usr
-mount -t overlay overlay -o \"lowerdir=$1/etc:/etc,upperdir=/mnt/etc,workdir=/mnt/work\" /etc
+mount -t overlay overlay -o \"lowerdir=$1\" /usr
+mount -t overlay overlay -o \"lowerdir=$2,upperdir=/mnt/etc,workdir=/mnt/work\" /etc
 mount -t tmpfs tmpfs /run
 ip link set lo up
 ip tuntap add pptp-out1 mode tun

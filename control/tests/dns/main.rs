@@ -17,7 +17,7 @@ mod machine;
 #[test]
 #[ignore = "needs root: ./run test"]
 fn resolved_uses_the_servers_of_a_session_and_forgets_them() {
-    let mut machine = Machine::with("systemd-resolved", RESOLVED);
+    let mut machine = Machine::with(&SYSTEMD, RESOLVED);
     let said = machine.set(true);
     let servers = "pptp-out1: using DNS servers 10.0.0.1,10.0.0.2";
     assert_eq!(said, format!("{servers} exclusively"));
@@ -48,7 +48,7 @@ fn resolved_uses_the_servers_of_a_session_and_forgets_them() {
 #[test]
 #[ignore = "needs root: ./run test"]
 fn what_resolved_was_told_goes_with_the_interface() {
-    let mut machine = Machine::with("systemd-resolved", RESOLVED);
+    let mut machine = Machine::with(&SYSTEMD, RESOLVED);
     machine.set(true);
     machine.run("ip", &["link", "delete", INTERFACE]);
     machine.revert();
@@ -65,7 +65,7 @@ fn what_resolved_was_told_goes_with_the_interface() {
 #[test]
 #[ignore = "needs root: ./run test"]
 fn openresolv_has_them_beside_the_others_or_in_their_place() {
-    let mut machine = Machine::with("openresolv", OTHERS);
+    let mut machine = Machine::with(&["openresolv"], OTHERS);
     let others = ["192.0.2.1", "192.0.2.2"];
     machine.wait_for_name_servers(&others);
     assert_eq!(
@@ -101,7 +101,7 @@ fn openresolv_has_them_beside_the_others_or_in_their_place() {
 #[test]
 #[ignore = "needs root: ./run test"]
 fn debians_resolvconf_has_them_beside_the_others_or_before_them() {
-    let mut machine = Machine::with("resolvconf", &format!("{DEBIAN}{OTHERS}"));
+    let mut machine = Machine::with(&["resolvconf"], &format!("{DEBIAN}{OTHERS}"));
     let others = ["192.0.2.1", "192.0.2.2"];
     machine.wait_for_name_servers(&others);
     machine.set(false);
@@ -129,7 +129,7 @@ fn debians_resolvconf_has_them_beside_the_others_or_before_them() {
 #[test]
 #[ignore = "needs root: ./run test"]
 fn a_keeper_whose_parent_is_killed_takes_everything_back() {
-    let mut machine = Machine::with("openresolv", OTHERS);
+    let mut machine = Machine::with(&["openresolv"], OTHERS);
     machine.set(false);
     machine.end_keeper(Signal::TERM);
     // A shell gives what runs beside it nothing to read, unless it is told.
@@ -152,7 +152,7 @@ fn a_keeper_whose_parent_is_killed_takes_everything_back() {
 #[test]
 #[ignore = "needs root: ./run test"]
 fn the_keeper_is_root_with_a_single_capability_for_scripts() {
-    let mut machine = Machine::with("openresolv", OTHERS);
+    let mut machine = Machine::with(&["openresolv"], OTHERS);
     machine.set(false);
     let pid = machine.keeper().id();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -179,7 +179,7 @@ fn the_keeper_is_root_with_a_single_capability_for_scripts() {
 #[test]
 #[ignore = "needs root: ./run test"]
 fn where_no_resolver_runs_nothing_is_used_and_nothing_changed() {
-    let mut machine = Machine::with("systemd-resolved", "rm -f /etc/resolv.conf");
+    let mut machine = Machine::with(&SYSTEMD, "rm -f /etc/resolv.conf");
     let said = machine.set(true);
     let expected = "pptp-out1: not using DNS servers 10.0.0.1,10.0.0.2: \
                     neither systemd-resolved nor resolvconf is there";
@@ -195,6 +195,9 @@ fn resolved(machine: &Machine) -> [String; 3] {
         value.trim().to_owned()
     })
 }
+
+/// The packages of systemd-resolved: it has a library of its own version.
+const SYSTEMD: [&str; 2] = ["systemd-resolved", "libsystemd-shared"];
 
 /// Starts systemd-resolved and the bus that it is asked over.
 const RESOLVED: &str = "
@@ -218,7 +221,7 @@ mkdir -p /run/resolvconf/interface
 ln -sf /run/resolvconf/resolv.conf /etc/resolv.conf
 mkdir /run/other
 chown nobody: /run/other
-printf '#!/bin/sh\\ncp /run/resolvconf/resolv.conf /run/other/servers\\n' >/etc/resolvconf/update.d/other
+printf '#!/bin/sh\\ncd /run/other\\ncp ../resolvconf/resolv.conf new && mv new servers\\n' >/etc/resolvconf/update.d/other
 chmod +x /etc/resolvconf/update.d/other
 ";
 
