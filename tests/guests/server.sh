@@ -53,9 +53,13 @@ hang_up() {
     wait_for 10 calls_are_gone
 }
 
-# reaches ADDRESS: that a call with this address inside its tunnel is up here too.
+# reaches ADDRESS: that the call of this address is up here too; sets $interface.
 reaches() {
-    ip -4 route show "$1" | grep -q ppp
+    local found
+    found=$(ip -4 route show "$1")
+    interface=${found#* dev }
+    interface=${interface%% *}
+    [ -n "$found" ]
 }
 
 # Without it pppd would refuse IPV6CP.

@@ -1,5 +1,6 @@
 //! Our client dialling a server that nobody here wrote, pptpd in a guest, and what is to come of it.
 
+use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -15,8 +16,12 @@ use crate::tcp;
 use crate::tunnel::SERVER;
 use crate::wait::{wait_for, wait_until};
 
-/// The users of [`pptpd`]; their password is [`PASSWORD`].
-pub const USERS: [&str; 2] = ["User1", "User2"];
+/// The users of [`pptpd`], each with its password.
+pub const LOGINS: [(&str, &str); 3] = [
+    ("User1", PASSWORD),
+    ("User2", PASSWORD),
+    ("MT-User", "StrongPass"),
+];
 
 /// Profiles that say how much is to be encrypted.
 pub const PROFILES: &str = "\
@@ -66,9 +71,9 @@ pub struct Link {
 /// # Errors
 /// It does not boot.
 pub fn pptpd(lan: &Lan, options: &[&str]) -> Result<Guest> {
-    let login = |user: &str| (user.to_owned(), PASSWORD.to_owned());
+    let login = |(user, password): (&str, &str)| (user.to_owned(), password.to_owned());
     let role = Role::Server {
-        logins: USERS.map(login).to_vec(),
+        logins: LOGINS.map(login).to_vec(),
         // An address of its own for each tunnel: two routes to one address would be one.
         ours: "10.0.0.1-9".to_owned(),
         peers: "10.0.0.11-19".to_owned(),
@@ -82,11 +87,7 @@ pub fn pptpd(lan: &Lan, options: &[&str]) -> Result<Guest> {
 
 /// The line that adds a client of [`pptpd`], enabled, with these properties besides.
 #[must_use]
-pub fn add_client(name: &str, user: &str, properties: &str) -> String {
-    add_client_with(name, user, PASSWORD, properties)
-}
-
-fn add_client_with(name: &str, user: &str, password: &str, properties: &str) -> String {
+pub fn add_client(name: &str, (user, password): (&str, &str), properties: &str) -> String {
     format!(
         "/interface pptp-client add name={name} connect-to={SERVER} user={user} \
          password={password} disabled=no {properties}"
@@ -156,40 +157,47 @@ pub fn reasons(client: &Machine, name: &str, why: &str) -> usize {
     client.greyhound.log().matches(&line).count()
 }
 
-/// Moves traffic through a link, begun by either end, while the client's machine has
-/// [`Services`](crate::interop::Services) running: pings with content from both ends, and TCP both
-/// ways.
+/// Moves traffic through links, all at once, while the client's machine has
+/// [`Services`](crate::interop::Services) running: TCP in both directions and pings that the server
+/// begins, then pings that we begin, as large as the link carries.
 ///
 /// # Errors
 /// A byte of it is lost or wrong; the message has what both ends said.
-pub fn exchange(server: &mut Guest, client: &Machine, link: &Link, pings: &str) -> Result<()> {
-    let Link {
-        name, ours, peer, ..
-    } = link;
-    let peer = peer.to_string();
-    let script = format!(
-        "peer={ours}\nwait_for 5 reaches $peer\n\
-         interface=$(ip -4 -o route show $peer | sed 's/.* dev \\([^ ]*\\).*/\\1/')\n{}",
-        traffic(pings)
-    );
-    let output = server.order(&script, TRANSFER)?;
-    // As large as the link carries.
-    let size = (link.mtu - 28).to_string();
-    let words = ["-q", "-A", "-c", "20", "-p", "5aa5", "-I", name];
-    let ping = |more: &[&str]| {
-        let words = [&words[..], more].concat();
-        pings_arrived(&client.namespace.run("ping", &words)?)
+pub fn exchange(server: &mut Guest, client: &Machine, links: &[Link], pings: &str) -> Result<()> {
+    let mut script = String::new();
+    for Link { ours, .. } in links {
+        let traffic = traffic(pings);
+        writeln!(
+            script,
+            "(peer={ours}\nwait_for 5 reaches $peer\n{traffic}) >/job/output.{ours} 2>&1 &"
+        )?;
+    }
+    server.order(&format!("{script}wait"), TRANSFER)?;
+    for link in links {
+        let output = server.read(&format!("output.{}", link.ours));
+        let checked = transfers_arrived(&output)
+            .and_then(|()| pings_arrived(&output))
+            .and_then(|()| ping_back(client, link, &output));
+        checked.with_context(|| {
+            let counted = client.typed("/datapath print").unwrap_or_default();
+            format!("{}: {counted}\n{}", link.name, server.read("pppd.log"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Pings the other end of a link; over IPv6 too, if the server's pings said what its address is.
+fn ping_back(client: &Machine, link: &Link, output: &str) -> Result<()> {
+    let ping = |to: &[&str]| {
+        let words = ["-q", "-A", "-c", "20", "-p", "5aa5", "-I", &link.name];
+        pings_arrived(&client.namespace.run("ping", &[&words[..], to].concat())?)
     };
-    // What the server's pings say of its own address on the link, if they are IPv6.
-    let link_local = output.lines().find_map(|line| line.strip_prefix("here: "));
-    let checked = transfers_arrived(&output)
-        .and_then(|()| pings_arrived(&output))
-        .and_then(|()| ping(&["-M", "do", "-s", &size, &peer]))
-        .and_then(|()| link_local.map_or(Ok(()), |address| ping(&["-s", "1000", address])));
-    checked.with_context(|| {
-        let counted = client.typed("/datapath print").unwrap_or_default();
-        format!("{counted}\n{}", server.read("pppd.log"))
-    })
+    let size = (link.mtu - IP_AND_ICMP).to_string();
+    ping(&["-M", "do", "-s", &size, &link.peer.to_string()])?;
+    match output.lines().find_map(|line| line.strip_prefix(HERE)) {
+        Some(address) => ping(&["-s", "1000", address]),
+        None => Ok(()),
+    }
 }
 
 /// Runs rows, one after the other, each by a client that is added for it and removed after it.
@@ -212,8 +220,8 @@ pub fn run(server: &mut Guest, client: &Machine, rows: &[Row]) -> Result<Table> 
 }
 
 fn dial(server: &mut Guest, client: &Machine, row: &Row, seen: &mut Seen) -> Result<()> {
-    let add = add_client_with(NAME, USERS[0], &row.password, &row.client);
-    client.typed(&add)?;
+    let (user, _) = LOGINS[0];
+    client.typed(&add_client(NAME, (user, &row.password), &row.client))?;
     let (encoding, mtu) = match row.expected {
         Expected::Up { encoding, mtu } | Expected::UpOnBadWire { encoding, mtu, .. } => {
             (encoding, mtu)
@@ -229,11 +237,17 @@ fn dial(server: &mut Guest, client: &Machine, row: &Row, seen: &mut Seen) -> Res
     *seen = Some((link.mtu, link.encoding.clone()));
     let expected = Some((mtu, encoding.to_owned()));
     ensure!(*seen == expected, "{seen:?}, expected {expected:?}");
-    exchange(server, client, &link, &row.pings)
+    exchange(server, client, &[link], &row.pings)
 }
 
 /// The pings of a usual row.
 pub const PINGS: &str = "ping -q -A -c 20 -s 1000 -p 5aa5 $peer";
+
+/// What stands before the server's link-local address in what its pings say.
+const HERE: &str = "here: ";
+
+/// Headers of an echo request.
+const IP_AND_ICMP: u64 = 28;
 
 /// The client of the rows.
 const NAME: &str = "pptp-out1";

@@ -202,6 +202,7 @@ impl Services {
     /// # Errors
     /// `work` fails, or an upload had a wrong byte.
     pub fn during<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.stop.store(false, Ordering::Relaxed);
         let done = thread::scope(|scope| {
             scope.spawn(|| self.serve(&self.upload, take_upload));
             scope.spawn(|| {
