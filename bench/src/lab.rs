@@ -24,7 +24,9 @@ use greyhound_datapath::engine::probe::{self, Io};
 use greyhound_datapath::engine::raw;
 use greyhound_datapath::engine::reaper::Reaper;
 use greyhound_datapath::engine::tun::{self, Tun};
-use greyhound_datapath::engine::worker::{Command, Outbox, POOL_BUFFERS, Parts, Report, Worker};
+use greyhound_datapath::engine::worker::{
+    Command, Exit, Outbox, POOL_BUFFERS, Parts, Report, Worker,
+};
 use greyhound_datapath::engine::xsk::{self, Queue};
 use greyhound_datapath::ids::{SessionId, WorkerId};
 use greyhound_datapath::ipc::{Interface, Limits, Membership, WorkerTotals};
@@ -315,6 +317,7 @@ pub(crate) fn interface(name: &str, peer: Ipv4Addr) -> Interface {
         check_source: true,
         ipv6: None,
         membership: Membership::default(),
+        stands: false,
     }
 }
 
@@ -503,7 +506,7 @@ pub(crate) fn install(commands: &Sender<Command>, number: u32, id: u32) -> Resul
     let name = format!("gh{number}");
     let tun = tun::create(&interface(&name, inner_address(number)), true)?;
     for command in [
-        Command::Install(id, ends.tunnel),
+        Command::Install(id, ends.tunnel, Exit::Queue),
         Command::SetLink(id, ends.link),
         Command::SetMppe(id, Some(ends.rx), Some(ends.tx)),
         Command::Attach(id, tun, ends.inner),

@@ -5,7 +5,7 @@
 //! interfaces of their own. A set-up is timed from the TCP connection's beginning to IPCP's opening:
 //! MS-CHAPv2 and MPPE with 128 bit. What it costs each process is its CPU time, which is all there
 //! is to compare where generator and server share the cores; beside it stands what creating the
-//! interfaces alone costs the kernel.
+//! interfaces alone costs the kernel. Then our own client dials that server, again and again.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,6 +28,7 @@ use crate::common::Common;
 use crate::rows::Rows;
 
 mod clients;
+mod dial;
 
 /// `greyhound-bench storm`
 #[derive(Clone, Debug, Args)]
@@ -100,6 +101,7 @@ pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
         server.wait_for_no_tunnels(Duration::ZERO).is_ok()
     })?;
     let ending_s = ending.elapsed().as_secs_f64();
+    dial::run(&lan, &user(0), PASSWORD, rows)?;
     server.stop()?;
 
     let sessions = f64::from(options.sessions);
@@ -171,6 +173,7 @@ fn interfaces_alone() -> Result<f64> {
                 check_source: true,
                 ipv6: None,
                 membership: Membership::default(),
+                stands: false,
             };
             kept.push(tun::create(&interface, true)?);
         }

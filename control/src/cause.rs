@@ -51,8 +51,16 @@ pub enum Cause {
     NoResource,
     /// The server refused the call.
     CallRefused,
+    /// The server's name has no address.
+    NameNotResolved,
+    /// The kernel knows no way to the server.
+    NoRoute,
+    /// Nothing at the server listens.
+    ConnectRefused,
     /// The other end could not be reached.
     ConnectFailed,
+    /// The server gave an address that no interface can have.
+    UnusableAddress,
 }
 
 impl Cause {
@@ -62,9 +70,13 @@ impl Cause {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::PeerRequest => "peer-request",
-            Self::HungUp | Self::PeerNotResponding | Self::Timeout | Self::ConnectFailed => {
-                "hung-up"
-            }
+            Self::HungUp
+            | Self::PeerNotResponding
+            | Self::Timeout
+            | Self::NameNotResolved
+            | Self::NoRoute
+            | Self::ConnectRefused
+            | Self::ConnectFailed => "hung-up",
             Self::IdleTimeout => "idle-timeout",
             Self::SessionTimeout | Self::TrafficLimit => "session-timeout",
             Self::AdministratorRequest => "reset",
@@ -73,6 +85,7 @@ impl Cause {
             | Self::MppeOutOfSync
             | Self::PortError
             | Self::ProtocolError
+            | Self::UnusableAddress
             | Self::LcpFailed => "port-error",
             Self::NoRemoteAddress | Self::NoNetworkProtocols | Self::NoResource => "nas-error",
             Self::EncryptionNotNegotiated
@@ -111,7 +124,11 @@ impl fmt::Display for Cause {
             Self::ProtocolError => "protocol error",
             Self::NoResource => "no resource",
             Self::CallRefused => "call refused",
+            Self::NameNotResolved => "could not resolve the server's name",
+            Self::NoRoute => "no route to the server",
+            Self::ConnectRefused => "connection refused",
             Self::ConnectFailed => "could not connect",
+            Self::UnusableAddress => "unusable address",
         })
     }
 }

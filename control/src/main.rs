@@ -111,16 +111,17 @@ enum Command {
 struct UpOptions {
     #[command(flatten)]
     source: ConfigSource,
-    /// The interface that the tunnels' GRE comes in through
-    #[arg(long, value_name = "IF")]
-    interface: String,
+    /// An interface that the tunnels' GRE goes through, or several with commas between them or with
+    /// the option again; others are served too, only slower [default: that of the default route]
+    #[arg(long, value_name = "IF", value_delimiter = ',')]
+    interface: Vec<String>,
     /// The cores of the workers, as 1-3,6; a worker for each RX queue if left out
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
-    /// How many RX queues of the interface to serve
+    /// How many RX queues of each interface to serve
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     queues: Option<u16>,
-    /// How frames move between the interface and the workers
+    /// How frames move between the interfaces and the workers
     #[arg(long, value_name = "MODE", default_value = "auto")]
     io: Io,
     /// Frames that each ring of a queue holds, a power of two from 64 to 16384
@@ -225,7 +226,7 @@ impl From<ImportKind> for import::Kind {
     }
 }
 
-/// How frames move between the interface and the workers.
+/// How frames move between the interfaces and the workers.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Io {
     /// The first of the others that works

@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::{CallId, SessionId};
-use greyhound_datapath::ipc::{self, Event, IoMode, Request};
+use greyhound_datapath::ipc::{self, Event, Request, Uplink};
 
 use crate::aaa::pool::Pools;
 use crate::cause::Cause;
@@ -38,10 +38,12 @@ mod reconfigure;
 mod refresh;
 mod sessions;
 mod snapshot;
+mod standing;
 mod terms;
 mod timers;
 mod users;
 
+use self::clients::Attempt;
 use self::half_open::HalfOpen;
 pub use self::half_open::{MAX_STRANGER_CALLS, MAX_STRANGERS, MAX_STRANGERS_PER_SOURCE};
 use self::hooks::Hooks;
@@ -73,13 +75,20 @@ pub enum Command {
         /// Which one.
         conn: ConnId,
     },
-    /// Connect to a PPTP server; answer with [`Server::handle_connected`] or
-    /// [`Server::handle_closed`].
-    Connect {
-        /// What the connection is to be called.
+    /// Look up the IPv4 addresses of a server; answer with [`Server::handle_resolved`].
+    Resolve {
+        /// What the question is called.
         conn: ConnId,
         /// An IPv4 address or a DNS name.
         host: String,
+    },
+    /// Connect to a PPTP server; answer with [`Server::handle_connected`] or
+    /// [`Server::handle_unreachable`].
+    Connect {
+        /// What the connection is to be called.
+        conn: ConnId,
+        /// The server.
+        address: Ipv4Addr,
     },
     /// Tell the datapath.
     Datapath(Request),
@@ -190,8 +199,14 @@ struct Client {
     /// What its profile gave to the session.
     granted: Option<Resolved>,
     dialer: Dialer,
+    /// What is asked for, or has come of it.
     conn: Option<ConnId>,
+    attempt: Attempt,
     session: Option<SessionId>,
+    /// The address that it was given last.
+    address: Option<Ipv4Addr>,
+    /// Tells its placeholders from those of the others.
+    unit: u8,
     /// Why it ended the last time.
     last_end: Option<Cause>,
 }
@@ -210,9 +225,7 @@ enum Datapath {
 /// What the datapath said about itself.
 #[derive(Clone, Debug)]
 struct Hello {
-    uplink: String,
-    uplink_mtu: u16,
-    io: IoMode,
+    uplinks: Vec<Uplink>,
 }
 
 /// What has deadlines, in the order in which it is looked after when all are due.
@@ -306,22 +319,6 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         Some(conn)
     }
 
-    /// What [`Command::Connect`] asked for is there.
-    pub fn handle_connected(&mut self, now: Instant, conn: ConnId, ours: Ipv4Addr, peer: Ipv4Addr) {
-        let Some(client) = self.client_of(conn) else {
-            return;
-        };
-        if let Some(client) = self.clients.get_mut(&client) {
-            client.dialer.handle_connected();
-        }
-        let line = self.client_line(client, Message::Connecting, "connecting...");
-        self.log(line.with(Field::Caller, peer));
-        let mut pptp = Connection::client(now, &self.config.identity.name);
-        pptp.start(now);
-        self.insert_conn(conn, pptp, (ours, peer), Some(client));
-        self.settle(now);
-    }
-
     /// Bytes arrived on a connection.
     pub fn handle_data(&mut self, now: Instant, conn: ConnId, bytes: &[u8]) {
         if let Some(entry) = self.conns.get_mut(&conn) {
@@ -337,7 +334,12 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             entry.pptp.handle_hangup(now);
             self.touched.push_back(Timer::Conn(conn));
         } else if let Some(client) = self.client_of(conn) {
-            self.on_dial_ended(now, client, Some(Cause::ConnectFailed));
+            self.on_unreachable(
+                now,
+                client,
+                Cause::ConnectFailed,
+                "the connection was closed",
+            );
         }
         self.settle(now);
     }
@@ -357,20 +359,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         match event {
             Event::Hello {
                 version,
-                uplink,
-                uplink_mtu,
-                io,
+                uplinks,
                 workers: _,
-            } => self.on_hello(
-                now,
-                version,
-                Hello {
-                    uplink,
-                    uplink_mtu,
-                    io,
-                },
-            ),
+            } => self.on_hello(now, version, Hello { uplinks }),
             Event::Held { sessions, last } => self.on_held(&sessions, last),
+            Event::Installed { session, uplink } => {
+                self.with_session(session, |one| one.handle_installed(uplink));
+            }
             Event::Frame {
                 session,
                 protocol,
@@ -409,6 +404,14 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                     self.session_ids.release(session);
                 }
             }
+            Event::Stands { name, warnings, .. } => self.on_stands(&name, &warnings),
+            Event::CannotStand { name, reason } => self.on_cannot_stand(&name, &reason),
+            Event::Demand { name } => self.on_demand(now, &name),
+            Event::Pinned {
+                name,
+                server,
+                refused,
+            } => self.on_pinned(now, &name, server, refused.as_deref()),
             Event::Totals { workers, xdp } => self.refresh.finish(workers, xdp),
         }
         self.settle(now);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use greyhound_datapath::ids::SessionId;
 use greyhound_datapath::ipc::{
     Interface, Lacking, Limit, Limits, LinkOptions, ListedAddress, Membership, Multilink, Request,
-    Route, Tunnel, Warning,
+    Route, Tunnel, Uplink, Warning,
 };
 use greyhound_datapath::stats::SessionCounters;
 
@@ -76,8 +76,8 @@ pub struct Config {
     pub side: Side,
     /// `max-mtu`, in bytes.
     pub max_mtu: u16,
-    /// What the way to the peer carries, outer IP header included, in bytes.
-    pub uplink_mtu: u16,
+    /// The way to the peer, as far as it is known yet.
+    pub uplink: Uplink,
     /// The PPP link.
     pub link: ppp::Config,
     /// Tell the log of each control packet.
@@ -211,7 +211,7 @@ impl Session {
         });
         if !is_server {
             session.link.open(now);
-            session.pump();
+            session.pump(now);
         }
         session
     }
@@ -223,7 +223,7 @@ impl Session {
             self.open_link(now);
             self.trace("rcvd", protocol, payload);
             self.link.handle_frame(now, protocol, payload);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -247,12 +247,17 @@ impl Session {
             }
         }
         self.link.handle_verdict(now, verdict);
-        self.pump();
+        self.pump(now);
     }
 
     /// What it may do, once it is known who the peer is.
     pub fn set_terms(&mut self, terms: Terms) {
         self.terms = terms;
+    }
+
+    /// The datapath has it, and knows the way to the peer.
+    pub fn handle_installed(&mut self, uplink: Uplink) {
+        self.config.uplink = uplink;
     }
 
     /// The session's interface is up.
@@ -306,7 +311,7 @@ impl Session {
     pub fn handle_mppe_out_of_sync(&mut self, now: Instant, times: u32) {
         if self.is_alive() {
             self.link.handle_mppe_out_of_sync(now, times);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -325,7 +330,7 @@ impl Session {
         self.counters = counters;
         if std::mem::take(&mut self.sampling) && self.is_alive() {
             self.link.handle_activity(now, counters.rx_frames);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -346,7 +351,7 @@ impl Session {
     pub fn close(&mut self, now: Instant, cause: Cause) {
         if self.is_alive() {
             self.link.close(now, cause);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -354,7 +359,7 @@ impl Session {
     pub fn abort(&mut self, now: Instant, cause: Cause) {
         if self.is_alive() {
             self.link.lower_down(now, cause);
-            self.pump();
+            self.pump(now);
         }
     }
 
@@ -381,7 +386,7 @@ impl Session {
             self.close(now, Cause::SessionTimeout);
         }
         self.link.handle_timeout(now);
-        self.pump();
+        self.pump(now);
     }
 
     /// The next thing to do.
@@ -399,6 +404,12 @@ impl Session {
         let ours = [self.speak_at, self.first_frame_due, self.authentication_due];
         let ours = ours.into_iter().flatten();
         link.into_iter().chain(ours).chain(self.expires_at()).min()
+    }
+
+    /// The way that its frames take.
+    #[must_use]
+    pub const fn uplink(&self) -> &Uplink {
+        &self.config.uplink
     }
 
     /// How far it is.
@@ -501,6 +512,20 @@ impl Session {
         }
     }
 
+    /// The peer's address on the interface. Where it is the address by which the tunnel itself
+    /// reaches the peer, there is none but ours: a route to it would lead the tunnel into itself.
+    fn gateway(&mut self, network: &Network) -> Ipv4Addr {
+        if self.config.side == Side::Server || network.peer != self.config.tunnel.peer {
+            return network.peer;
+        }
+        let text = format!(
+            "remote address {} is the server's own outside the tunnel: there is no route to it inside",
+            network.peer
+        );
+        self.say(Message::AddressDoubtful, &text);
+        network.ours
+    }
+
     /// When packets will have flowed for long enough.
     fn expires_at(&self) -> Option<Instant> {
         self.since?.checked_add(self.terms.session_timeout?)
@@ -514,16 +539,16 @@ impl Session {
     }
 
     /// Does what the link says.
-    fn pump(&mut self) {
+    fn pump(&mut self, now: Instant) {
         while let Some(command) = self.link.poll_command() {
-            self.on_link(command);
+            self.on_link(now, command);
         }
         if let Some(cause) = self.link.cause() {
             self.note_cause(cause);
         }
     }
 
-    fn on_link(&mut self, command: ppp::Command) {
+    fn on_link(&mut self, now: Instant, command: ppp::Command) {
         let session = self.config.session;
         match command {
             ppp::Command::Send { protocol, payload } => {
@@ -556,7 +581,16 @@ impl Session {
                 peer_mru,
                 our_mru,
                 compression,
-            } => self.on_network_up(network, ipv6, peer_mru, our_mru, compression),
+            } => match unusable(&network) {
+                Some(address) if self.config.side != Side::Server => {
+                    let text = format!("the server gave {address}, which no tunnel can have");
+                    self.say(Message::AddressDoubtful, &text);
+                    self.link.close(now, Cause::UnusableAddress);
+                }
+                Some(_) | None => {
+                    self.on_network_up(network, ipv6, peer_mru, our_mru, compression);
+                }
+            },
             ppp::Command::SetIpv6(ipv6) => {
                 if let Some(up) = &mut self.up {
                     up.ipv6 = ipv6;
@@ -607,7 +641,7 @@ impl Session {
     fn on_link_options(&mut self, mut link: LinkOptions) {
         if link.tx_multilink.is_some() {
             let overhead = overhead((link.acfc, link.pfc), false);
-            let path = self.config.uplink_mtu.saturating_sub(overhead);
+            let path = self.config.uplink.mtu.saturating_sub(overhead);
             link.peer_mru = link.peer_mru.min(path);
         }
         self.multilink = link.tx_multilink;
@@ -626,7 +660,7 @@ impl Session {
         compression: (bool, bool),
     ) {
         let overhead = overhead(compression, self.encrypts);
-        let path = self.config.uplink_mtu.saturating_sub(overhead);
+        let path = self.config.uplink.mtu.saturating_sub(overhead);
         let mtu = match self.multilink {
             // What does not fit goes in fragments, and the peer may count what encryption adds.
             Some(multilink) => {
@@ -641,7 +675,7 @@ impl Session {
             network,
             ipv6,
             mtu,
-            path_mtu: self.config.uplink_mtu,
+            path_mtu: self.config.uplink.mtu,
             overhead,
             mru: our_mru,
         });
@@ -652,17 +686,19 @@ impl Session {
             });
         }
         self.attaching += 1;
+        let peer = self.gateway(&network);
         self.request(Request::Attach {
             session: self.config.session,
             interface: Interface {
                 name: interface_name(&self.name),
                 address: network.ours,
-                peer: network.peer,
+                peer,
                 mtu,
                 // A server gave the peer its one address; behind a client's server is a network.
                 check_source: self.config.side == Side::Server,
                 ipv6: ipv6.map(|ipv6| ipv6.ours),
                 membership: self.membership(&network),
+                stands: matches!(self.config.side, Side::Client(_)),
             },
         });
     }
@@ -780,6 +816,18 @@ fn overhead((acfc, pfc): (bool, bool), encrypts: bool) -> u16 {
     outer + address_control + mppe_overhead(pfc, encrypts) + protocol
 }
 
+/// An address of a tunnel that no interface can have, or both ends the same.
+fn unusable(network: &Network) -> Option<Ipv4Addr> {
+    let cannot = |address: &Ipv4Addr| {
+        let [first, ..] = address.octets();
+        address.is_loopback() || first == 0 || first >= 224
+    };
+    [network.ours, network.peer]
+        .into_iter()
+        .find(cannot)
+        .or_else(|| (network.ours == network.peer).then_some(network.peer))
+}
+
 /// What MPPE adds to a packet: its own protocol number and the coherency count (RFC 3078 §3).
 fn mppe_overhead(pfc: bool, encrypts: bool) -> u16 {
     match (encrypts, pfc) {
@@ -790,7 +838,7 @@ fn mppe_overhead(pfc: bool, encrypts: bool) -> u16 {
 }
 
 /// A name that the kernel takes: it wants neither slash nor colon nor white space.
-fn interface_name(name: &str) -> String {
+pub(crate) fn interface_name(name: &str) -> String {
     let mut taken: String = name
         .chars()
         .map(|c| match c {

@@ -110,7 +110,10 @@ fn programs(options: &UpOptions, run_dir: &Path) -> anyhow::Result<Vec<Program>>
 }
 
 fn datapath_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
-    let mut arguments = vec!["--interface".into(), OsString::from(&options.interface)];
+    let mut arguments = Vec::new();
+    for interface in &options.interface {
+        arguments.extend(["--interface".into(), interface.into()]);
+    }
     if let Some(cores) = &options.cores {
         arguments.extend(["--cores".into(), cores.into()]);
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use greyhound_datapath::engine::manager::{Manager, Setup};
-use greyhound_datapath::engine::netlink::Uplink;
-use greyhound_datapath::engine::options::{IoChoice, MAX_WORKERS, Options};
-use greyhound_datapath::engine::{privileges, probe, tun, xsk};
+use greyhound_datapath::engine::options::{IoChoice, Options};
+use greyhound_datapath::engine::uplinks::{Uplinks, Wanted};
+use greyhound_datapath::engine::{privileges, tun, xsk};
 use greyhound_datapath::ipc::seqpacket::Listener;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -53,7 +53,6 @@ fn start(options: &Options) -> Result<(Manager, UnixStream)> {
         let writer = writer.try_clone().context("dup")?;
         signal_hook::low_level::pipe::register(number, writer).context("sigaction")?;
     }
-    let uplink = Uplink::by_name(&options.interface)?;
     let allowed: Vec<u16> = core_affinity::get_core_ids()
         .context("the kernel does not say which cores there are")?
         .iter()
@@ -66,45 +65,28 @@ fn start(options: &Options) -> Result<(Manager, UnixStream)> {
     if let Some(core) = cores.iter().find(|core| !allowed.contains(core)) {
         bail!("--cores: core {core} is not one that this process may use ({allowed:?})");
     }
-    let queues = match (options.queues, options.io) {
-        (Some(queues), IoChoice::Raw) => queues,
-        (Some(queues), _) if queues > uplink.rx_queues => {
-            bail!(
-                "--queues {queues}: {} has {} RX queues",
-                uplink.name,
-                uplink.rx_queues
-            )
-        }
-        (Some(queues), _) => queues,
-        (None, IoChoice::Raw) => uplink.rx_queues.min(MAX_WORKERS),
-        (None, _) if uplink.rx_queues > MAX_WORKERS => {
-            tracing::warn!(
-                interface = %uplink.name,
-                rx_queues = uplink.rx_queues,
-                "only {MAX_WORKERS} queues are served; have no more with: ethtool -L {} combined \
-                 {MAX_WORKERS}",
-                uplink.name
-            );
-            MAX_WORKERS
-        }
-        (None, _) => uplink.rx_queues,
-    };
     let rings = xsk::Config {
         rx_frames: options.ring_size,
         tx_frames: options.ring_size,
         copy: false,
     };
-    let io = probe::open(options.io, &uplink, queues, &rings)?;
-    let cores: Vec<u16> = cores.iter().copied().cycle().take(queues.into()).collect();
+    let uplinks = Uplinks::open(&Wanted {
+        interfaces: &options.interface,
+        io: options.io,
+        queues: options.queues,
+        cores: u16::try_from(cores.len()).unwrap_or(u16::MAX),
+        rings,
+    })?;
+    let workers = usize::from(uplinks.workers());
+    let cores: Vec<u16> = cores.iter().copied().cycle().take(workers).collect();
     std::fs::create_dir_all(&options.run_dir)
         .with_context(|| format!("creating {}", options.run_dir.display()))?;
     let path = options.run_dir.join("datapath.sock");
     let listener =
         Listener::bind(&path).with_context(|| format!("listening on {}", path.display()))?;
-    let (interface, mode) = (uplink.name.clone(), io.mode);
+    let served = uplinks.served();
     let started = Manager::start(Setup {
-        uplink,
-        io,
+        uplinks,
         spin: Duration::from_micros(options.spin),
         offload: !options.no_offload,
         frames_per_queue: (rings.rx_frames + rings.tx_frames) as usize,
@@ -113,6 +95,12 @@ fn start(options: &Options) -> Result<(Manager, UnixStream)> {
         signal,
     })?;
     let mppe = greyhound_datapath::mppe::engine::detect().name();
-    tracing::info!(%interface, io = %mode, ?cores, mppe, "moving frames");
+    let interface = listed(served.iter().map(|uplink| uplink.name.clone()));
+    let io = listed(served.iter().map(|uplink| uplink.io.to_string()));
+    tracing::info!(%interface, %io, ?cores, mppe, "moving frames");
     Ok(started)
+}
+
+fn listed(words: impl Iterator<Item = String>) -> String {
+    words.collect::<Vec<_>>().join(",")
 }

@@ -60,6 +60,7 @@ fn interface(name: &str, last: u8) -> Interface {
         check_source: true,
         ipv6: None,
         membership: Membership::default(),
+        stands: false,
     }
 }
 

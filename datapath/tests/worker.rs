@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use greyhound_bpf::{Mode, Steering};
 use greyhound_datapath::engine::handoff::Inboxes;
-use greyhound_datapath::engine::worker::{self, Command, Outbox, Parts, Report, Worker};
+use greyhound_datapath::engine::worker::{self, Command, Exit, Outbox, Parts, Report, Worker};
 use greyhound_datapath::engine::{raw, tun, xsk};
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId, WorkerId};
 use greyhound_datapath::ipc::{
@@ -370,10 +370,11 @@ impl Peer {
             check_source: false,
             ipv6: None,
             membership: Membership::default(),
+            stands: false,
         };
         let (up, down) = keys();
         [
-            Command::Install(id, tunnel),
+            Command::Install(id, tunnel, Exit::Queue),
             Command::SetLink(id, LinkOptions::default()),
             Command::SetMppe(id, Some(up), Some(down)),
             Command::Attach(id, tun::create(&interface, true).unwrap(), inner()),

@@ -79,8 +79,8 @@ impl Datapath {
         };
         datapath.say(&Request::Hello { version: VERSION })?;
         datapath.io = datapath.hear("Hello", |event| {
-            if let Event::Hello { io, .. } = event {
-                Some(io)
+            if let Event::Hello { uplinks, .. } = event {
+                uplinks.first().map(|uplink| uplink.io)
             } else {
                 None
             }
@@ -139,6 +139,7 @@ impl Datapath {
             check_source: true,
             ipv6: Some(end.link_local()),
             membership,
+            stands: false,
         };
         let session = SESSION;
         self.say(&Request::Attach { session, interface })?;
@@ -159,6 +160,11 @@ impl Datapath {
             Event::Totals { .. } => Some(Ok(())),
             Event::Hello { .. }
             | Event::Held { .. }
+            | Event::Installed { .. }
+            | Event::Stands { .. }
+            | Event::CannotStand { .. }
+            | Event::Demand { .. }
+            | Event::Pinned { .. }
             | Event::Frame { .. }
             | Event::MppeOutOfSync { .. }
             | Event::MppeKeysDiffer { .. }

@@ -70,6 +70,12 @@ pub(crate) fn check(rows: &[Row]) -> Vec<Verdict> {
         AtLeast(1000.0),
         figure(rows, &storm, "per_second"),
     );
+    let name = "dial, ms from disabled=no to connected, median";
+    target(
+        name.to_owned(),
+        AtMost(100.0),
+        figure(rows, &[("bench", "dial")], "p50_ms"),
+    );
     let name = "storm, KiB a session";
     target(
         name.to_owned(),

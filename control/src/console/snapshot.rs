@@ -1,9 +1,9 @@
 //! What `print` looks at: the running state, copied at one moment.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use greyhound_datapath::ipc::{IoMode, WorkerTotals};
+use greyhound_datapath::ipc::{Uplink, WorkerTotals};
 use greyhound_datapath::stats::SessionCounters;
 
 use crate::aaa::pool::{Occupancy, Used};
@@ -83,8 +83,11 @@ pub struct LastEnd {
 pub struct ClientState {
     /// Interface name.
     pub name: String,
-    /// `disabled`, `initializing`, `connecting`, `authenticated`, `connected`, `terminating`.
+    /// `disabled`, `waiting for packets...`, `initializing`, `connecting`, `authenticated`,
+    /// `connected`, `terminating`.
     pub status: &'static str,
+    /// How long it waits before it dials again, if it does.
+    pub redials_in: Option<Duration>,
     /// Why it ended the last time, if it did.
     pub last_end: Option<Cause>,
     /// While connected.
@@ -110,6 +113,12 @@ pub struct ClientConnected {
     pub local_address: Ipv4Addr,
     /// The server's address inside the tunnel.
     pub remote_address: Ipv4Addr,
+    /// The link-local addresses of both, if IPv6 is carried.
+    pub ipv6: Option<(Ipv6Addr, Ipv6Addr)>,
+    /// The way to the server.
+    pub uplink: Uplink,
+    /// What the tunnel adds to a packet, in bytes.
+    pub overhead: u16,
     /// What it moved.
     pub counters: SessionCounters,
 }
@@ -117,10 +126,8 @@ pub struct ClientConnected {
 /// The datapath process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatapathState {
-    /// The interface GRE goes through.
-    pub uplink: String,
-    /// How its frames move.
-    pub io: IoMode,
+    /// The interfaces that GRE goes through.
+    pub uplinks: Vec<Uplink>,
     /// Each worker.
     pub workers: Vec<WorkerTotals>,
     /// The XDP program's counters.

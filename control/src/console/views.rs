@@ -390,6 +390,12 @@ fn pptp_client(facts: &Facts<'_>) -> View {
     let states = facts.snapshot.clients.iter();
     let states: BTreeMap<_, _> = states.map(|state| (state.name.as_str(), state)).collect();
     for (record, client) in view.records.iter_mut().zip(&facts.config.clients) {
+        if !client.add_default_route {
+            // Of no route, as the product has it.
+            record
+                .fields
+                .retain(|(name, _)| *name != "default-route-distance");
+        }
         if let Some(state) = states.get(client.name.as_str()) {
             if state.connected.is_some() {
                 record.flags.push('R');
@@ -526,8 +532,26 @@ fn monitor_client(client: &PptpClient, snapshot: &Snapshot) -> Record {
             ("local-address", address(connected.local_address)),
             ("remote-address", address(connected.remote_address)),
         ]);
-    } else if let Some(cause) = state.and_then(|state| state.last_end) {
-        fields.push(("last-disconnect-reason", Value::Word(cause.to_string())));
+        if let Some((ours, peer)) = connected.ipv6 {
+            fields.extend([
+                ("local-ipv6-address", Value::Word(ours.to_string())),
+                ("remote-ipv6-address", Value::Word(peer.to_string())),
+            ]);
+        }
+        let uplink = &connected.uplink;
+        fields.extend([
+            ("path-mtu", Value::Number(uplink.mtu.into())),
+            ("overhead", Value::Number(connected.overhead.into())),
+            ("uplink", Value::Word(uplink.name.clone())),
+            ("io", Value::Word(uplink.io.to_string())),
+        ]);
+    } else {
+        if let Some(wait) = state.and_then(|state| state.redials_in) {
+            fields.push(("redials-in", Value::Uptime(wait)));
+        }
+        if let Some(cause) = state.and_then(|state| state.last_end) {
+            fields.push(("last-disconnect-reason", Value::Word(cause.to_string())));
+        }
     }
     Record {
         fields,
@@ -544,8 +568,8 @@ fn datapath(state: &DatapathState) -> String {
         .sum();
     let summary = Record {
         fields: vec![
-            ("io", Value::Word(state.io.to_string())),
-            ("uplink", Value::Word(state.uplink.clone())),
+            ("io", Value::Word(ways(state))),
+            ("uplink", Value::Word(uplinks(state))),
             ("workers", Value::Number(state.workers.len() as u64)),
             ("sessions", Value::Number(sessions)),
         ],
@@ -583,6 +607,18 @@ fn datapath(state: &DatapathState) -> String {
     parts.join("\n")
 }
 
+/// The interfaces that GRE goes through.
+fn uplinks(state: &DatapathState) -> String {
+    let names = state.uplinks.iter().map(|uplink| uplink.name.as_str());
+    names.collect::<Vec<_>>().join(",")
+}
+
+/// How frames move at each of them.
+fn ways(state: &DatapathState) -> String {
+    let ways = state.uplinks.iter().map(|uplink| uplink.io.to_string());
+    ways.collect::<Vec<_>>().join(",")
+}
+
 /// The same for programs.
 fn datapath_json(state: &DatapathState) -> Json {
     let counts = |counts: &[(String, u64)]| -> Map<String, Json> {
@@ -602,8 +638,8 @@ fn datapath_json(state: &DatapathState) -> Json {
         })
         .collect();
     json!({
-        "io": state.io.to_string(),
-        "uplink": state.uplink,
+        "io": ways(state),
+        "uplink": uplinks(state),
         "workers": workers,
         "xdp": counts(&state.xdp),
     })

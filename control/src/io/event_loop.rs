@@ -173,7 +173,7 @@ impl EventLoop {
                     self.keep_datapath(now, flushed);
                 }
                 CONSOLE => self.console.note_waiting(),
-                RESOLVER => self.connect_resolved(now),
+                RESOLVER => self.tell_resolved(now),
                 HOOKS => self.hooks.handle_ready(now, self.poll.registry()),
                 Token(token) => {
                     let number = token.saturating_sub(FIRST_CONNECTION);
@@ -295,9 +295,14 @@ impl EventLoop {
                     }
                 }
                 Command::Close { conn } => self.close(now, conn),
-                Command::Connect { conn, host } => {
+                Command::Resolve { conn, host } => {
                     self.resolving.insert(conn);
                     self.resolver.look_up(conn, &host);
+                }
+                Command::Connect { conn, address } => {
+                    if let Err(error) = self.connect(conn, address) {
+                        self.on_unreachable(now, conn, &error);
+                    }
                 }
                 Command::Datapath(request) => {
                     let sent = self.datapath.send(request);
@@ -376,17 +381,23 @@ impl EventLoop {
         self.accept_at = Some(now);
     }
 
-    fn connect_resolved(&mut self, now: Instant) {
-        while let Some((conn, address)) = self.resolver.found() {
+    fn tell_resolved(&mut self, now: Instant) {
+        while let Some((conn, answer)) = self.resolver.found() {
             // It may have been given up meanwhile.
-            if !self.resolving.remove(&conn) {
-                continue;
-            }
-            let connected = address.map(|address| self.connect(conn, address));
-            if !matches!(connected, Some(Ok(()))) {
-                self.server.handle_closed(now, conn);
+            if self.resolving.remove(&conn) {
+                self.server.handle_resolved(now, conn, answer);
             }
         }
+    }
+
+    /// A connection cannot be made.
+    fn on_unreachable(&mut self, now: Instant, conn: ConnId, error: &io::Error) {
+        self.streams.remove(&conn);
+        let text = error.to_string();
+        // The number says nothing that the words do not.
+        let words = text.split(" (os error").next().unwrap_or(&text);
+        self.server
+            .handle_unreachable(now, conn, error.kind(), words);
     }
 
     fn connect(&mut self, conn: ConnId, address: Ipv4Addr) -> io::Result<()> {
@@ -402,7 +413,7 @@ impl EventLoop {
         match stream.finish_connecting() {
             Ok(Some((ours, peer))) => self.server.handle_connected(now, conn, ours, peer),
             Ok(None) => {}
-            Err(_) => return self.on_stream_end(now, conn),
+            Err(error) => return self.on_unreachable(now, conn, &error),
         }
         // If the connection is broken, reading shows it, after what the peer sent before.
         let _ = stream.flush();

@@ -9,8 +9,8 @@ use mio::Waker;
 
 use crate::server::ConnId;
 
-/// What a lookup found: `None` if there is no IPv4 address of that name.
-pub(super) type Found = (ConnId, Option<Ipv4Addr>);
+/// What a lookup found: at least one IPv4 address, or why there is none, as one line.
+pub(super) type Found = (ConnId, Result<Vec<Ipv4Addr>, String>);
 
 /// Looks names up.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Resolver {
     /// Looks `host` up. An address needs no thread; a thread that cannot be had finds nothing.
     pub(super) fn look_up(&self, conn: ConnId, host: &str) {
         if let Ok(address) = host.parse() {
-            self.answer((conn, Some(address)));
+            self.answer((conn, Ok(vec![address])));
             return;
         }
         let host = host.to_owned();
@@ -42,11 +42,11 @@ impl Resolver {
         let thread = thread::Builder::new().name("resolve".to_owned());
         let spawned = thread.spawn(move || {
             // The loop may be gone by now, and nobody waits for the answer.
-            let _ = sender.send((conn, first_address(&host)));
+            let _ = sender.send((conn, addresses(&host)));
             let _ = waker.wake();
         });
-        if spawned.is_err() {
-            self.answer((conn, None));
+        if let Err(error) = spawned {
+            self.answer((conn, Err(error.to_string())));
         }
     }
 
@@ -62,15 +62,27 @@ impl Resolver {
     }
 }
 
-/// The first IPv4 address of `host`: GRE has no other here.
-fn first_address(host: &str) -> Option<Ipv4Addr> {
-    let addresses = (host, 0).to_socket_addrs().ok()?;
-    addresses
-        .map(|address| address.ip())
-        .find_map(|address| match address {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        })
+/// The IPv4 addresses of `host`, in the resolver's order: GRE has no other here.
+fn addresses(host: &str) -> Result<Vec<Ipv4Addr>, String> {
+    let found = (host, 0).to_socket_addrs();
+    // The resolver's own words are behind those of the library.
+    let words = |error: std::io::Error| {
+        let text = error.to_string();
+        let (_, words) = text.rsplit_once(": ").unwrap_or(("", &text));
+        words.to_owned()
+    };
+    let mut addresses = Vec::new();
+    for address in found.map_err(words)? {
+        if let IpAddr::V4(address) = address.ip()
+            && !addresses.contains(&address)
+        {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err("it has no IPv4 address".to_owned());
+    }
+    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -87,13 +99,13 @@ mod tests {
         let resolver = Resolver::new(Waker::new(poll.registry(), Token(0)).unwrap());
         resolver.look_up(ConnId(1), "192.0.2.1");
         let address = Ipv4Addr::new(192, 0, 2, 1);
-        assert_eq!(resolver.found(), Some((ConnId(1), Some(address))));
-        for (conn, host, address) in [
-            (ConnId(2), "localhost", Some(Ipv4Addr::LOCALHOST)),
+        assert_eq!(resolver.found(), Some((ConnId(1), Ok(vec![address]))));
+        for (conn, host, expected) in [
+            (ConnId(2), "localhost", Some(vec![Ipv4Addr::LOCALHOST])),
             (ConnId(3), "no such name", None),
         ] {
             resolver.look_up(conn, host);
-            let found = loop {
+            let (found, addresses) = loop {
                 let mut events = Events::with_capacity(4);
                 let patience = Some(Duration::from_secs(30));
                 poll.poll(&mut events, patience).unwrap();
@@ -101,7 +113,15 @@ mod tests {
                     break found;
                 }
             };
-            assert_eq!(found, (conn, address));
+            assert_eq!(found, conn);
+            match (addresses, expected) {
+                (addresses, Some(expected)) => assert_eq!(addresses, Ok(expected)),
+                (Ok(addresses), None) => panic!("{addresses:?}"),
+                (Err(reason), None) => {
+                    assert!(!reason.contains("failed to lookup"), "{reason}");
+                    assert!(!reason.is_empty());
+                }
+            }
         }
     }
 }

@@ -67,6 +67,10 @@ messages! {
     AcceptFailed => "accept-failed", WARN, "pptp,warning", 0x9c0f2721_62d44de4_afe58629_866982ea;
     /// `INTERFACE: initializing...`.
     Initializing => "initializing", INFO, "pptp,ppp,info", 0x92503db3_a03c49b0_b6fdfee4_82733625;
+    /// `INTERFACE: cannot resolve HOST: WHY`.
+    NameNotResolved => "name-not-resolved", WARN, "pptp,ppp,warning", 0x51c6e2f8_0d7b4a93_b86f1e27_9c40d5aa;
+    /// `INTERFACE: cannot connect to ADDRESS: WHY`.
+    ConnectFailed => "connect-failed", WARN, "pptp,ppp,warning", 0xa7d83b19_62fe4c05_9e1a70b4_d3285f6c;
     /// `INTERFACE: connecting...`.
     Connecting => "connecting", INFO, "pptp,ppp,info", 0x22c73866_785f48fc_9b237b13_48b721d9;
     /// Rcvd or sent a PPP control packet.
@@ -85,6 +89,8 @@ messages! {
     Encoding => "encoding", INFO, "pptp,ppp,info", 0x3ebf9903_214b4813_ad790f63_13f69c68;
     /// `INTERFACE: connected`.
     Connected => "connected", INFO, "pptp,ppp,info", 0xd62f803c_af8e40ea_88a65afb_1a443bb5;
+    /// `INTERFACE: what is wrong with the addresses that the server gave`.
+    AddressDoubtful => "address-doubtful", WARN, "pptp,ppp,warning", 0xe0942c7d_18b54f36_a3d60f8b_725ec1d4;
     /// `INTERFACE: no GRE from CALLER - protocol 47 blocked?`.
     NoGre => "no-gre", WARN, "pptp,ppp,warning", 0x99a2d520_a66f4911_b6c05b86_923af000;
     /// `INTERFACE: nothing can be decrypted - MPPE keys disagree`.

@@ -79,6 +79,14 @@ pub struct PptpClient {
     pub max_mru: u16,
     /// As the server's.
     pub mrru: Option<u16>,
+    /// Ask the name servers that the server tells. Default no.
+    pub use_peer_dns: PeerDns,
+    /// Have a default route through the tunnel. Default no.
+    pub add_default_route: bool,
+    /// The metric of that route. Default 1.
+    pub default_route_distance: u8,
+    /// Dial when a packet wants to go out. Default no.
+    pub dial_on_demand: bool,
     /// Default yes: a new client does not dial.
     pub disabled: bool,
     /// Free text.
@@ -105,10 +113,26 @@ impl Default for PptpClient {
             max_mtu: 1460,
             max_mru: 1460,
             mrru: None,
+            use_peer_dns: PeerDns::No,
+            add_default_route: false,
+            default_route_distance: 1,
+            dial_on_demand: false,
             disabled: true,
             comment: String::new(),
         }
     }
+}
+
+/// What is done with the name servers that a server tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PeerDns {
+    /// Nothing.
+    #[default]
+    No,
+    /// They are asked as well as the others.
+    Yes,
+    /// They are asked in place of the others.
+    Exclusively,
 }
 
 /// Without the password.

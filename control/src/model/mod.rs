@@ -29,7 +29,7 @@ pub use self::change::COPY_FROM;
 pub(crate) use self::change::change;
 pub use self::draft::Draft;
 pub use self::items::{
-    Aaa, AddressSource, Binding, Identity, Pool, PptpClient, PptpServer, Profile, Radius,
+    Aaa, AddressSource, Binding, Identity, PeerDns, Pool, PptpClient, PptpServer, Profile, Radius,
     RadiusIncoming, Secret, Service,
 };
 pub use self::resolve::Resolved;

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::rate::RateLimit;
 use super::route::Route;
 use super::time;
-use super::{AddressSource, Service};
+use super::{AddressSource, PeerDns, Service};
 use crate::ppp::{AuthMethod, Encryption, UseIpv6};
 
 /// Why a value was refused.
@@ -285,6 +285,49 @@ impl Notation for Ipv6Policy {
             Some(UseIpv6::Required) => "required",
         }
         .to_owned()
+    }
+}
+
+/// `use-peer-dns`.
+pub(super) struct PeerDnsUse;
+
+impl Notation for PeerDnsUse {
+    type Value = PeerDns;
+    const VALUES: &'static str = "no | yes | exclusively";
+
+    fn parse(&self, text: &str) -> Result<PeerDns, Fault> {
+        match text {
+            "exclusively" => Ok(PeerDns::Exclusively),
+            _ => YesNo.parse(text).map(|yes| match yes {
+                true => PeerDns::Yes,
+                false => PeerDns::No,
+            }),
+        }
+    }
+
+    fn print(&self, value: &PeerDns) -> String {
+        match value {
+            PeerDns::No => "no",
+            PeerDns::Yes => "yes",
+            PeerDns::Exclusively => "exclusively",
+        }
+        .to_owned()
+    }
+}
+
+/// The distance of a route: of two, the nearer one counts.
+pub(super) struct Distance;
+
+impl Notation for Distance {
+    type Value = u8;
+    const VALUES: &'static str = "0..255";
+
+    fn parse(&self, text: &str) -> Result<u8, Fault> {
+        u8::try_from(whole_number(text)?).map_err(|_| Fault::OutOfRange("0..255".to_owned()))
+    }
+
+    fn print(&self, value: &u8) -> String {
+        value.to_string()
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
-use greyhound_datapath::ipc::Tunnel;
+use greyhound_datapath::ipc::{IoMode, Tunnel, Uplink};
 
 use super::half_open::MAX_STRANGER_CALLS;
 use super::hooks::Hooks;
+use super::standing::default_route;
 use super::terms::terms;
 use super::{ClientId, Command, Conn, ConnId, Datapath, Entry, Server, Timer};
 use crate::cause::Cause;
@@ -220,12 +221,15 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             keepalive: config.keepalive_timeout,
             rechallenge: None,
         };
+        let route = default_route(config);
         let side = Side::Client(config.name.clone());
         let call = (call_id, peer, side, config.max_mtu);
         client.granted = Some(resolved.clone());
         self.open_session(now, id, session, call, link);
         if let Some(entry) = self.sessions.get_mut(&session) {
-            entry.session.set_terms(terms(&resolved));
+            let mut terms = terms(&resolved);
+            terms.routes.extend(route);
+            entry.session.set_terms(terms);
             entry.hooks = Hooks::new(&resolved.on_up, &resolved.on_down);
         }
     }
@@ -258,7 +262,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             },
             side,
             max_mtu,
-            uplink_mtu: hello.uplink_mtu,
+            uplink: hello.uplinks.first().cloned().unwrap_or_else(unknown),
             link,
             is_traced: self.is_traced,
         };
@@ -350,4 +354,13 @@ fn with_dashes(name: &str) -> String {
         dashed.push(c);
     }
     dashed
+}
+
+/// Until the datapath says which way it is.
+fn unknown() -> Uplink {
+    Uplink {
+        name: String::new(),
+        mtu: 1500,
+        io: IoMode::Raw,
+    }
 }

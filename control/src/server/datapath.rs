@@ -34,8 +34,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         if last && let Datapath::Telling(hello) = &self.datapath {
             self.datapath = Datapath::Ready(hello.clone());
-            let clients = self.clients.keys().copied().map(Timer::Client);
-            self.touched.extend(clients);
+            self.stand_all();
         }
     }
 

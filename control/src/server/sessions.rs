@@ -22,7 +22,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             let Some(command) = entry.session.poll_command() else {
                 let deadline = entry.session.poll_timeout();
                 self.timers.set(Timer::Session(id), deadline);
-                self.note_stage(id);
+                self.note_stage(now, id);
                 self.note_up(id);
                 return;
             };
@@ -220,14 +220,14 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         self.session_ids.release(id);
         self.timers.set(Timer::Session(id), None);
         for (&client, state) in &mut self.clients {
-            if state.session.take_if(|session| *session == id).is_some() && state.is_retired {
+            if state.session.take_if(|session| *session == id).is_some() {
                 self.touched.push_back(Timer::Client(client));
             }
         }
     }
 
     /// Whom the others have to know about once a session has come further.
-    pub(super) fn note_stage(&mut self, id: SessionId) {
+    pub(super) fn note_stage(&mut self, now: Instant, id: SessionId) {
         let Some(entry) = self.sessions.get(&id) else {
             return;
         };
@@ -235,10 +235,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Stage::Authenticated | Stage::Connected => {}
             Stage::Establishing | Stage::Removing | Stage::Gone => return,
         }
-        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage())
-            && let Some(client) = self.clients.get_mut(&client)
-        {
-            client.dialer.handle_up();
+        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage()) {
+            let ours = entry.session.up().map(|up| up.network.ours);
+            return self.note_client_up(now, client, ours);
         }
         if let Some(conn) = self.conns.get_mut(&entry.conn)
             && std::mem::take(&mut conn.is_stranger)

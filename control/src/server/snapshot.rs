@@ -1,6 +1,6 @@
 //! The running state, as the console shows it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Client, Datapath, Entry, Server};
 use crate::console::snapshot::{
@@ -30,6 +30,7 @@ pub(super) fn take<E>(server: &Server<E>, now: Instant) -> Snapshot {
                 name: client.config.name.clone(),
                 status: status(server, client),
                 last_end: client.last_end,
+                redials_in: redials_in(client, now),
                 connected: connected(server, client, now),
                 is_stale: is_stale(server, client),
             })
@@ -91,8 +92,23 @@ fn status<E>(server: &Server<E>, client: &Client) -> &'static str {
         (_, Some(Stage::Connected)) => "connected",
         (_, Some(Stage::Removing | Stage::Gone)) => "terminating",
         (dialer::Stage::Off, None) => "disabled",
-        (dialer::Stage::Waiting(_) | dialer::Stage::Connecting(_), None) => "initializing",
-        (dialer::Stage::Calling, None) | (_, Some(Stage::Establishing)) => "connecting",
+        (dialer::Stage::Idle, None) => "waiting for packets...",
+        (dialer::Stage::Resting(_) | dialer::Stage::Waiting(_), None) => "initializing",
+        (dialer::Stage::Connecting(_), None) if !client.is_connecting() => "initializing",
+        (dialer::Stage::Connecting(_) | dialer::Stage::Calling, None)
+        | (_, Some(Stage::Establishing)) => "connecting",
+    }
+}
+
+/// How long a client waits before it dials again, if it does.
+fn redials_in(client: &Client, now: Instant) -> Option<Duration> {
+    match client.dialer.stage() {
+        dialer::Stage::Waiting(until) => Some(until.saturating_duration_since(now)),
+        dialer::Stage::Resting(_)
+        | dialer::Stage::Idle
+        | dialer::Stage::Connecting(_)
+        | dialer::Stage::Calling
+        | dialer::Stage::Off => None,
     }
 }
 
@@ -107,6 +123,9 @@ fn connected<E>(server: &Server<E>, client: &Client, now: Instant) -> Option<Cli
         mru: up.mru,
         local_address: up.network.ours,
         remote_address: up.network.peer,
+        ipv6: up.ipv6.map(|ipv6| (ipv6.ours, ipv6.peer)),
+        uplink: session.uplink().clone(),
+        overhead: up.overhead,
         counters: *session.counters(),
     })
 }
@@ -117,8 +136,7 @@ fn datapath<E>(server: &Server<E>) -> Option<DatapathState> {
     };
     let (workers, xdp) = server.refresh.totals();
     Some(DatapathState {
-        uplink: hello.uplink.clone(),
-        io: hello.io,
+        uplinks: hello.uplinks.clone(),
         workers: workers.to_vec(),
         xdp: xdp.to_vec(),
     })

@@ -1,7 +1,10 @@
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 
 use greyhound_datapath::ids::{PeerCallId, WorkerId};
-use greyhound_datapath::ipc::{Held, Interface, Limits, LinkOptions, Tunnel, WorkerTotals};
+use greyhound_datapath::ipc::{
+    Held, Interface, IoMode, Limits, LinkOptions, Tunnel, Uplink, WorkerTotals,
+};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use proptest::prelude::*;
 
@@ -14,6 +17,7 @@ use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
 use crate::session;
 
+mod dialling;
 mod reconfigure;
 
 const SERVER: &str = "
@@ -290,15 +294,12 @@ fn a_client_logs_its_steps_and_its_end() {
 fn a_dial_that_fails_says_why_once() {
     let mut world = World::new(SERVER, &[("out1", "ann", "wrong")]);
     world.run_until(|world| {
-        world.client.engine.clients[&ClientId(0)]
-            .dialer
-            .poll_timeout()
-            .is_some()
-            && world.client.engine.clients[&ClientId(0)].conn.is_none()
+        let client = &world.client.engine.clients[&ClientId(0)];
+        client.last_end.is_some() && client.session.is_none()
     });
     let log = world.client.take_log();
     assert_eq!(
-        log[2..],
+        log[2..5],
         [
             "pptp,ppp,error out1: the server refused: Authentication failed (691)",
             "pptp,ppp,info out1: terminating... - failed to authenticate ourselves to peer",
@@ -546,9 +547,7 @@ fn a_datapath_of_another_version_is_left() {
         now(),
         Event::Hello {
             version: ipc::VERSION + 1,
-            uplink: "eth0".to_owned(),
-            uplink_mtu: 1500,
-            io: IoMode::Raw,
+            uplinks: Vec::new(),
             workers: 1,
         },
     );
@@ -632,10 +631,10 @@ fn counters_are_read_on_request_and_the_totals_with_them() {
     assert_eq!(snapshot.server_sessions[0].counters.rx_packets, 42);
     let datapath = snapshot.datapath.unwrap();
     assert_eq!(datapath.workers.len(), 1);
-    assert_eq!(
-        (datapath.uplink.as_str(), datapath.io),
-        ("eth0", IoMode::Skb)
-    );
+    let [uplink] = &datapath.uplinks[..] else {
+        panic!("{:?}", datapath.uplinks);
+    };
+    assert_eq!((uplink.name.as_str(), uplink.io), ("eth0", IoMode::Skb));
 }
 
 #[test]
@@ -668,26 +667,38 @@ fn a_server_that_cannot_be_reached_is_tried_again_and_again() {
     client.greet(now());
     let mut dials = Vec::new();
     let mut now = now();
-    for _ in 0..4 {
+    for _ in 0..5 {
         let conn = client.connects.pop_front().unwrap();
-        dials.push((now - self::now()).as_secs());
-        client.engine.handle_closed(now, conn);
+        dials.push(now - self::now());
+        client
+            .engine
+            .handle_unreachable(now, conn, ErrorKind::ConnectionRefused, "refused");
         client.obey(now);
+        if !client.connects.is_empty() {
+            continue;
+        }
         now = client.engine.poll_timeout().unwrap();
         client.engine.handle_timeout(now);
         client.obey(now);
     }
-    assert_eq!(dials, [0, 1, 3, 7]);
+    let waits: Vec<_> = dials.windows(2).map(|two| two[1] - two[0]).collect();
+    assert_eq!(waits[0], Duration::ZERO, "the first is at once");
+    for (wait, seconds) in waits[1..].iter().zip([1, 2, 4]) {
+        let whole = Duration::from_secs(seconds);
+        assert!((whole / 2..=whole).contains(wait), "{waits:?}");
+    }
     let state = &client.engine.snapshot(now).clients[0];
     assert_eq!(
         (state.status, state.last_end),
-        ("initializing", Some(Cause::ConnectFailed))
+        ("connecting", Some(Cause::ConnectRefused))
     );
     assert_eq!(
-        client.take_log()[..3],
+        client.take_log()[..5],
         [
             "pptp,ppp,info out1: initializing...",
-            "pptp,ppp,info out1: terminating... - could not connect",
+            "pptp,ppp,info out1: connecting...",
+            "pptp,ppp,warning out1: cannot connect to 192.0.2.2: refused",
+            "pptp,ppp,info out1: terminating... - connection refused",
             "pptp,ppp,info out1: disconnected",
         ]
     );
@@ -993,6 +1004,10 @@ struct Datapath {
     uplink_mtu: u16,
     refuses_interfaces: bool,
     answers_removals: bool,
+    /// What was asked about interfaces that stand, and about pins.
+    standing: Vec<Request>,
+    /// Why there is no way to a server.
+    unreachable: BTreeMap<Ipv4Addr, String>,
 }
 
 /// A host with the control process on it, its log, and what it said to the world.
@@ -1030,6 +1045,8 @@ impl Host {
                 uplink_mtu: 1500,
                 refuses_interfaces: false,
                 answers_removals: true,
+                standing: Vec::new(),
+                unreachable: BTreeMap::new(),
             },
             log: Vec::new(),
             lines: Vec::new(),
@@ -1106,6 +1123,11 @@ impl Host {
             match command {
                 Command::Send { conn, bytes } => self.tcp.push_back((conn, bytes)),
                 Command::Close { conn } => self.closes.push_back(conn),
+                Command::Resolve { conn, host } => {
+                    let answer = host.parse().map(|address| vec![address]);
+                    let answer = answer.map_err(|_| "no such name".to_owned());
+                    self.engine.handle_resolved(now, conn, answer);
+                }
                 Command::Connect { conn, .. } => self.connects.push_back(conn),
                 Command::Datapath(request) => {
                     for event in self.answer(request) {
@@ -1126,6 +1148,15 @@ impl Host {
 
     fn answer(&mut self, request: Request) -> Vec<Event> {
         let datapath = &mut self.datapath;
+        if let Request::Stand { .. }
+        | Request::Dismiss { .. }
+        | Request::DismissOthers
+        | Request::Await { .. }
+        | Request::Pin { .. }
+        | Request::Unpin { .. } = request
+        {
+            datapath.standing.push(request.clone());
+        }
         match request {
             Request::Hello { version } => {
                 let sessions = datapath.sessions.iter();
@@ -1133,9 +1164,11 @@ impl Host {
                 vec![
                     Event::Hello {
                         version,
-                        uplink: "eth0".to_owned(),
-                        uplink_mtu: datapath.uplink_mtu,
-                        io: IoMode::Skb,
+                        uplinks: vec![Uplink {
+                            name: "eth0".to_owned(),
+                            mtu: datapath.uplink_mtu,
+                            io: IoMode::Skb,
+                        }],
                         workers: 1,
                     },
                     Event::Held {
@@ -1154,6 +1187,21 @@ impl Host {
                 vec![]
             }
             Request::SetMppe { .. } | Request::ResetMppe { .. } | Request::SetIpv6 { .. } => vec![],
+            Request::Stand { standing } => vec![Event::Stands {
+                kernel_name: standing.name.clone(),
+                name: standing.name,
+                ifindex: 1,
+                warnings: Vec::new(),
+            }],
+            Request::Pin { name, server } => vec![Event::Pinned {
+                name,
+                refused: datapath.unreachable.get(&server).cloned(),
+                server,
+            }],
+            Request::Dismiss { .. }
+            | Request::DismissOthers
+            | Request::Await { .. }
+            | Request::Unpin { .. } => vec![],
             Request::SetLimits { session, limits } => {
                 datapath.limits.insert(session, limits);
                 vec![]

@@ -16,3 +16,25 @@ fn an_interface_name_is_one_that_the_kernel_takes() {
     let long = interface_name(&format!("<pptp-{}>", "ü".repeat(100)));
     assert!(long.len() <= MAX_INTERFACE_NAME && long.starts_with("<pptp-üü"));
 }
+
+#[test]
+fn an_address_of_a_tunnel_is_one_that_a_host_can_have() {
+    let network = |ours: &str, peer: &str| Network {
+        ours: ours.parse().unwrap(),
+        peer: peer.parse().unwrap(),
+        dns: [None; 2],
+        wins: [None; 2],
+    };
+    for (ours, peer, bad) in [
+        ("127.0.0.1", "10.0.0.1", "127.0.0.1"),
+        ("10.0.0.5", "0.1.2.3", "0.1.2.3"),
+        ("10.0.0.5", "224.0.0.1", "224.0.0.1"),
+        ("255.255.255.255", "10.0.0.1", "255.255.255.255"),
+        ("240.0.0.1", "10.0.0.1", "240.0.0.1"),
+        ("10.0.0.1", "10.0.0.1", "10.0.0.1"),
+    ] {
+        let found = unusable(&network(ours, peer));
+        assert_eq!(found, Some(bad.parse().unwrap()), "{ours} {peer}");
+    }
+    assert_eq!(unusable(&network("10.0.0.5", "192.0.2.1")), None);
+}

@@ -18,11 +18,11 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::handoff::Inboxes;
 use super::membership::Memberships;
-use super::netlink::{Netlink, Uplink};
-use super::probe::Io;
+use super::netlink::Netlink;
 use super::reaper::Reaper;
 use super::registry::{Registry, Totals};
 use super::tun::Offload;
+use super::uplinks::Uplinks;
 use super::uring::hint;
 use super::worker::{Command, ControlFrame, Outbox, POOL_BUFFERS, Parts, Report, Worker};
 use super::{membership, privileges, raw, tun};
@@ -56,8 +56,7 @@ pub struct Manager {
     pending: VecDeque<Event>,
     registry: Registry,
     totals: Totals,
-    uplink: Uplink,
-    io: Io,
+    uplinks: Uplinks,
     /// Whether interfaces are to have offloads, and whether one did not get them all.
     offload: bool,
     offload_missed: bool,
@@ -81,10 +80,8 @@ struct Handle {
 /// What a process needs before it starts its workers.
 #[derive(Debug)]
 pub struct Setup {
-    /// The interface that GRE goes through.
-    pub uplink: Uplink,
-    /// How frames are moved.
-    pub io: Io,
+    /// The interfaces that GRE goes through, and how.
+    pub uplinks: Uplinks,
     /// UMEM frames of each queue, in both directions.
     pub frames_per_queue: usize,
     /// How long a worker looks for work before it sleeps.
@@ -119,7 +116,7 @@ impl Manager {
             frames: frames_out,
             wake: waker,
         };
-        let mut queues = std::mem::take(&mut setup.io.queues).into_iter();
+        let mut queues = setup.uplinks.take_queues().into_iter();
         let mut receiver = Some(raw::Receiver::new().context("raw socket for protocol 47")?);
         let reaper = Reaper::start().context("starting the reaper thread")?;
         let (begun_out, begun) = crossbeam::channel::unbounded();
@@ -169,8 +166,7 @@ impl Manager {
             pending: VecDeque::new(),
             registry: Registry::new(workers),
             totals: Totals::default(),
-            uplink: setup.uplink,
-            io: setup.io,
+            uplinks: setup.uplinks,
             offload: setup.offload,
             offload_missed: false,
             workers: handles,
@@ -221,7 +217,7 @@ impl Manager {
 
     fn stop(mut self) {
         // First of all the kernel stops redirecting, so that nothing lands in rings nobody reads.
-        self.io.steering = None;
+        self.uplinks.detach();
         for worker in 0..self.workers.len() {
             self.tell(worker_id(worker), Command::Stop);
         }
@@ -305,9 +301,11 @@ impl Manager {
         match request {
             Request::Hello { version } => self.hello(version),
             Request::Install { session, tunnel } => {
-                if let Err(reason) = self.install(session, tunnel) {
-                    self.say(Event::Failed { session, reason });
-                }
+                let event = match self.install(session, tunnel) {
+                    Ok(uplink) => Event::Installed { session, uplink },
+                    Err(reason) => Event::Failed { session, reason },
+                };
+                self.say(event);
             }
             Request::SetLink { session, link } => {
                 self.tell_owner(session, Command::SetLink(session, link));
@@ -342,6 +340,12 @@ impl Manager {
             }
             Request::Read { session } => self.tell_owner(session, Command::Read(session)),
             Request::Remove { session } => self.remove(session),
+            Request::Stand { .. }
+            | Request::Dismiss { .. }
+            | Request::DismissOthers
+            | Request::Await { .. }
+            | Request::Pin { .. }
+            | Request::Unpin { .. } => {}
             Request::ReadTotals => {
                 if self.totals.ask() {
                     for worker in 0..self.workers.len() {
@@ -356,9 +360,7 @@ impl Manager {
         let workers = u16::try_from(self.workers.len()).unwrap_or(u16::MAX);
         self.say(Event::Hello {
             version: ipc::VERSION,
-            uplink: self.uplink.name.clone(),
-            uplink_mtu: self.uplink.mtu,
-            io: self.io.mode,
+            uplinks: self.uplinks.served(),
             workers,
         });
         if version != ipc::VERSION {
@@ -388,22 +390,18 @@ impl Manager {
         }
     }
 
-    fn install(&mut self, id: SessionId, tunnel: Tunnel) -> Result<(), String> {
-        let worker = self.registry.install(id, tunnel)?;
+    /// Says which interface the session's frames go through.
+    fn install(&mut self, id: SessionId, tunnel: Tunnel) -> Result<ipc::Uplink, String> {
+        let way = self.uplinks.way_of(&tunnel);
+        let worker = self.registry.install(id, tunnel, way.workers)?;
         // The owner first: a frame that is steered finds its session.
-        self.tell(worker, Command::Install(id, tunnel));
+        self.tell(worker, Command::Install(id, tunnel, way.exit));
         self.tell(
             WorkerId(0),
             Command::Route(tunnel.peer, tunnel.call_id, Some((worker, id))),
         );
-        if let Some(steering) = &mut self.io.steering {
-            let steered = steering.insert_session(tunnel.peer, tunnel.call_id.0, worker.0, id.0);
-            if let Err(error) = steered {
-                // Not fatal: its frames take the slow path.
-                tracing::warn!(%error, session = id.0, "not steered");
-            }
-        }
-        Ok(())
+        self.uplinks.insert_session(&tunnel, worker, id);
+        Ok(way.uplink)
     }
 
     fn attach(
@@ -478,11 +476,7 @@ impl Manager {
                 reason: format!("no session {}", id.0),
             });
         };
-        if let Some(steering) = &mut self.io.steering
-            && let Err(error) = steering.remove_session(tunnel.peer, tunnel.call_id.0)
-        {
-            tracing::warn!(%error, session = id.0, "was not steered");
-        }
+        self.uplinks.remove_session(&tunnel, id);
         self.tell(
             WorkerId(0),
             Command::Route(tunnel.peer, tunnel.call_id, None),
@@ -538,17 +532,7 @@ impl Manager {
         let Some((asked, workers)) = self.totals.collect(of_one, self.workers.len()) else {
             return;
         };
-        let xdp = match &self.io.steering {
-            Some(steering) => steering.counters().unwrap_or_else(|error| {
-                tracing::warn!(%error, "the XDP program's counters cannot be read");
-                Vec::new()
-            }),
-            None => Vec::new(),
-        };
-        let xdp = xdp
-            .into_iter()
-            .map(|(name, count)| (name.to_owned(), count))
-            .collect::<Vec<_>>();
+        let xdp = self.uplinks.counters();
         for _ in 0..asked {
             let (workers, xdp) = (workers.clone(), xdp.clone());
             self.say(Event::Totals { workers, xdp });

@@ -19,6 +19,7 @@ pub mod registry;
 #[cfg(test)]
 mod testing;
 pub mod tun;
+pub mod uplinks;
 pub mod uring;
 pub mod worker;
 pub mod xsk;

@@ -12,7 +12,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute, LinkFlags, LinkMessage, Prop,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute, LinkFlags, LinkLayerType,
+    LinkMessage, Prop,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -20,6 +21,7 @@ use netlink_sys::{Socket, SocketAddr};
 
 use super::xsk;
 
+pub mod lookup;
 mod routes;
 
 /// Room for one answer: an interface with all its statistics takes about 2 KB.
@@ -241,7 +243,7 @@ pub(super) fn decode<T: NetlinkDeserializable>(
     Ok(messages)
 }
 
-/// The interface that tunnels go through, as it is when the process starts.
+/// An interface that tunnels go through, as it is when the process starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uplink {
     /// Its name.
@@ -250,6 +252,8 @@ pub struct Uplink {
     pub ifindex: u32,
     /// Its MTU in bytes.
     pub mtu: u16,
+    /// Its frames have Ethernet headers, and not none or others, as those of a tunnel.
+    pub is_ethernet: bool,
     /// How many RX queues it has in use.
     pub rx_queues: u16,
 }
@@ -269,22 +273,31 @@ impl Uplink {
         if !link.header.flags.contains(LinkFlags::Up) {
             bail!("--interface {name} is down; raise it with: ip link set {name} up");
         }
-        let mtu = link.attributes.iter().find_map(|attribute| {
-            if let LinkAttribute::Mtu(bytes) = attribute {
-                Some(*bytes)
-            } else {
-                None
-            }
-        });
         // rtnetlink tells how many queues the driver could have; this, how many it has.
         let queues = xsk::queues(name).with_context(|| format!("the queues of {name}"))?;
         Ok(Self {
             name: name.to_owned(),
             ifindex: link.header.index,
-            mtu: u16::try_from(mtu.unwrap_or(1500)).unwrap_or(u16::MAX),
+            mtu: mtu_of(&link),
+            is_ethernet: matches!(
+                link.header.link_layer_type,
+                LinkLayerType::Ether | LinkLayerType::Loopback
+            ),
             rx_queues: u16::try_from(queues).unwrap_or(u16::MAX),
         })
     }
+}
+
+/// The MTU of an interface in bytes.
+fn mtu_of(link: &LinkMessage) -> u16 {
+    let mtu = link.attributes.iter().find_map(|attribute| {
+        if let LinkAttribute::Mtu(bytes) = attribute {
+            Some(*bytes)
+        } else {
+            None
+        }
+    });
+    u16::try_from(mtu.unwrap_or(1500)).unwrap_or(u16::MAX)
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {

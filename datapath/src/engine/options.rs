@@ -13,14 +13,17 @@ pub const MAX_WORKERS: u16 = 64;
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Options {
-    /// The interface that the tunnels' GRE comes in and goes out through.
-    #[arg(long)]
-    pub interface: String,
+    /// An interface that the tunnels' GRE comes in and goes out through; several if given more than
+    /// once, or as a list with commas. Each is served in the best way it allows, and what goes
+    /// through others takes a raw socket. Default: the interface of the default route.
+    #[arg(long, value_name = "IF", value_delimiter = ',')]
+    pub interface: Vec<String>,
     /// Cores to pin the workers to, e.g. 1-3,6. Default: every core this process may use.
     #[arg(long)]
     pub cores: Option<Cores>,
-    /// How many RX queues to serve, one worker each. Default: all that the interface has, up to
-    /// 64; a queue that is not served goes through the slow path.
+    /// How many RX queues of each interface to serve, one worker each. Default: all that it has, up
+    /// to 64 of all interfaces; a queue that is not served goes through the slow path. Without an
+    /// interface that is served by AF_XDP: how many workers. Default: one for each core.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_WORKERS)))]
     pub queues: Option<u16>,
     /// How frames reach the workers. `auto` tries native, then skb, then raw.

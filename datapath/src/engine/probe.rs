@@ -1,7 +1,7 @@
-//! Which way frames can be moved on this machine: native XDP, else generic XDP, else the raw
+//! Which way frames can be moved through an interface: native XDP, else generic XDP, else the raw
 //! socket alone. Says which one it is, and why not a better one.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use greyhound_bpf::{Mode, Steering};
 
 use super::netlink::Uplink;
@@ -16,7 +16,7 @@ pub struct Io {
     pub mode: IoMode,
     /// The XDP program at work; `None` in raw mode. Dropping it detaches the program.
     pub steering: Option<Steering>,
-    /// One queue a worker; empty in raw mode.
+    /// One for each worker of the interface; none in raw mode.
     pub queues: Vec<Queue>,
 }
 
@@ -58,6 +58,10 @@ fn attempt(mode: IoMode, uplink: &Uplink, workers: u16, rings: &xsk::Config) -> 
             });
         }
     };
+    ensure!(
+        uplink.is_ethernet,
+        "its frames have no Ethernet headers, which XDP needs"
+    );
     let mut steering = Steering::load().map_err(in_words)?;
     steering.attach(uplink.ifindex, xdp).map_err(in_words)?;
     let queues = xsk::open(&uplink.name, workers.into(), rings).map_err(in_words)?;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
 use crate::ids::{CallId, MAX_SESSIONS, SessionId, WorkerId};
 use crate::ipc::{Held, Tunnel, WorkerTotals};
@@ -34,11 +35,17 @@ impl Registry {
         }
     }
 
-    /// Enters a session, and says which worker is to have it: the one that has the fewest.
+    /// Enters a session, and says which of the workers `among` is to have it: the one that has the
+    /// fewest.
     ///
     /// # Errors
     /// Why there cannot be such a session.
-    pub fn install(&mut self, id: SessionId, tunnel: Tunnel) -> Result<WorkerId, String> {
+    pub fn install(
+        &mut self,
+        id: SessionId,
+        tunnel: Tunnel,
+        among: Range<u16>,
+    ) -> Result<WorkerId, String> {
         if id.0 >= MAX_SESSIONS {
             return Err(format!(
                 "session {} is beyond the {MAX_SESSIONS} there can be",
@@ -58,6 +65,7 @@ impl Registry {
         let (worker, load) = (0..)
             .map(WorkerId)
             .zip(&mut self.load)
+            .filter(|(worker, _)| among.contains(&worker.0))
             .min_by_key(|(_, load)| **load)
             .ok_or("no workers")?;
         *load += 1;
@@ -167,6 +175,9 @@ mod tests {
     use crate::ids::PeerCallId;
     use crate::stats::WorkerCounters;
 
+    /// Of the one there is.
+    const ALL: Range<u16> = 0..1;
+
     fn tunnel(call: u16) -> Tunnel {
         Tunnel {
             ours: Ipv4Addr::new(192, 0, 2, 1),
@@ -189,7 +200,11 @@ mod tests {
     #[test]
     fn a_session_goes_to_the_worker_that_has_the_fewest() {
         let mut registry = Registry::new(2);
-        let mut install = |n: u16| registry.install(SessionId(n.into()), tunnel(n)).unwrap();
+        let mut install = |n: u16| {
+            registry
+                .install(SessionId(n.into()), tunnel(n), 0..2)
+                .unwrap()
+        };
         assert_eq!([install(0), install(1), install(2)].map(|w| w.0), [0, 1, 0]);
 
         registry.begin_removal(SessionId(0));
@@ -197,33 +212,45 @@ mod tests {
         registry.begin_removal(SessionId(2));
         registry.forget(SessionId(2));
 
-        let next = registry.install(SessionId(7), tunnel(7));
+        let next = registry.install(SessionId(7), tunnel(7), ALL);
         assert_eq!(next, Ok(WorkerId(0)));
+    }
+
+    #[test]
+    fn a_session_goes_to_one_of_the_workers_that_can_have_it() {
+        let mut registry = Registry::new(3);
+        let mut install = |n: u16, among| registry.install(SessionId(n.into()), tunnel(n), among);
+        assert_eq!(install(0, 1..3), Ok(WorkerId(1)));
+        assert_eq!(install(1, 1..3), Ok(WorkerId(2)));
+        assert_eq!(install(2, 2..3), Ok(WorkerId(2)), "however many it has");
+        assert_eq!(install(3, 0..3), Ok(WorkerId(0)));
+        assert!(install(4, 3..3).is_err());
+        assert_eq!(registry.held().len(), 4, "and what failed is not held");
     }
 
     #[test]
     fn a_number_or_a_call_in_use_is_refused_until_its_worker_has_let_go() {
         let mut registry = Registry::new(1);
         let (one, two) = (SessionId(1), SessionId(2));
-        registry.install(one, tunnel(10)).unwrap();
+        registry.install(one, tunnel(10), ALL).unwrap();
         for _ in 0..2 {
-            let same_number = registry.install(one, tunnel(11)).unwrap_err();
+            let same_number = registry.install(one, tunnel(11), ALL).unwrap_err();
             assert_eq!(same_number, "session 1 is in use");
-            let same_call = registry.install(two, tunnel(10)).unwrap_err();
+            let same_call = registry.install(two, tunnel(10), ALL).unwrap_err();
             assert_eq!(same_call, "call 10 of 192.0.2.2 is in use");
             registry.begin_removal(one);
         }
 
         registry.forget(one);
 
-        assert_eq!(registry.install(one, tunnel(10)), Ok(WorkerId(0)));
+        assert_eq!(registry.install(one, tunnel(10), ALL), Ok(WorkerId(0)));
     }
 
     #[test]
     fn a_session_that_is_being_removed_is_nobodys() {
         let mut registry = Registry::new(1);
         let id = SessionId(3);
-        registry.install(id, tunnel(3)).unwrap();
+        registry.install(id, tunnel(3), ALL).unwrap();
         assert_eq!(registry.owner(id), Some(WorkerId(0)));
         assert_eq!(registry.held().len(), 1);
 
@@ -240,11 +267,11 @@ mod tests {
         let mut registry = Registry::new(1);
         assert!(
             registry
-                .install(SessionId(MAX_SESSIONS), tunnel(1))
+                .install(SessionId(MAX_SESSIONS), tunnel(1), ALL)
                 .is_err()
         );
         let last = SessionId(MAX_SESSIONS - 1);
-        assert_eq!(registry.install(last, tunnel(1)), Ok(WorkerId(0)));
+        assert_eq!(registry.install(last, tunnel(1), ALL), Ok(WorkerId(0)));
     }
 
     #[test]

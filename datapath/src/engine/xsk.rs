@@ -1,6 +1,6 @@
 //! AF_XDP: frames straight from and to a queue of the network card.
 //!
-//! All queues share one area of memory (the UMEM), cut into chunks of [`CHUNK_BYTES`]. A [`Frame`]
+//! All queues of an interface share one area of memory (the UMEM), cut into chunks of [`CHUNK_BYTES`]. A [`Frame`]
 //! owns one chunk from the moment the kernel hands it out until a ring takes it back, so a chunk is
 //! never in two places. Frames may travel to another thread and be given back to any [`Queue`].
 //! What only the kernel can break (an address outside of the area, a length beyond the chunk) is
@@ -88,7 +88,7 @@ pub enum Error {
 
 /// Sets up the memory and binds one socket to each of the queues `0..queues` of `interface`.
 ///
-/// To be called once in the life of a process: the memory is never unmapped, because frames are on
+/// To be called once for an interface in the life of a process: the memory is never unmapped, because frames are on
 /// their way through other threads and the kernel, and counting references to it for each frame
 /// would be the one cache line that all workers share. A queue that was closed is not bound again
 /// by the same process.
@@ -365,8 +365,10 @@ impl Queue {
         queue
     }
 
-    /// Frames of two calls of [`open`] do not mix; such a one is dropped, to where it belongs.
-    fn shares_area_with(&self, frame: &Frame) -> bool {
+    /// Whether the frame is of the same call of [`open`], so came through the same interface. Frames
+    /// of two do not mix: one that is given to the other's queue is dropped, to where it belongs.
+    #[must_use]
+    pub fn shares_area_with(&self, frame: &Frame) -> bool {
         ptr::eq(self.area, frame.area)
     }
 

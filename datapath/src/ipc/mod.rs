@@ -16,12 +16,14 @@ use crate::stats::{SessionCounters, WorkerCounters};
 mod limits;
 pub mod membership;
 pub mod seqpacket;
+mod standing;
 
 pub use limits::{Burst, Limit, Limits, Rate};
 pub use membership::{Lacking, ListedAddress, Membership, Prefix, Route, Warning};
+pub use standing::{MAX_WAITING, Placeholder, Standing};
 
 /// Changes whenever a message changes; both ends must have the same.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// The largest encoded message. A PPP frame is at most 1500 bytes; `Hello` with every session held
 /// is the largest and is cut into several [`Event::Held`].
@@ -91,6 +93,9 @@ pub struct Interface {
     pub ipv6: Option<Ipv6Addr>,
     /// Its routes, lists and filters.
     pub membership: Membership,
+    /// Take the interface that stands under this name, by [`Request::Stand`], and give it back with
+    /// the session's end. Without, one is created, and deleted with the session.
+    pub stands: bool,
 }
 
 /// From control to datapath.
@@ -178,6 +183,40 @@ pub enum Request {
         /// The session.
         session: SessionId,
     },
+    /// Have an interface that outlives sessions; again for what changed of it. Answered by
+    /// [`Event::Stands`] or [`Event::CannotStand`]. One that was there before this connection is
+    /// taken over, whatever session of that time still has it.
+    Stand {
+        /// What it should be.
+        standing: Standing,
+    },
+    /// Take an interface away that stands, when no session has it any more.
+    Dismiss {
+        /// Its name.
+        name: String,
+    },
+    /// Take away all that stand and that this connection has not asked for.
+    DismissOthers,
+    /// Throw away what waits at an interface that stands without a session, and say
+    /// [`Event::Demand`] at the next packet.
+    Await {
+        /// Its name. Without a placeholder, nothing happens.
+        name: String,
+    },
+    /// Keep the way to a server as it is now, whatever routes come: a host route through the
+    /// gateway by which it is reached without the interfaces that stand. Takes the place of the one
+    /// pinned before under this name. Answered by [`Event::Pinned`].
+    Pin {
+        /// Of a standing interface.
+        name: String,
+        /// The server.
+        server: Ipv4Addr,
+    },
+    /// Take the pinned route away.
+    Unpin {
+        /// Of a standing interface.
+        name: String,
+    },
     /// Read what the workers and the XDP program counted; answered by [`Event::Totals`].
     ReadTotals,
 }
@@ -212,6 +251,17 @@ impl fmt::Display for IoMode {
     }
 }
 
+/// An interface that GRE goes out and comes in through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uplink {
+    /// Its name.
+    pub name: String,
+    /// Bytes of the largest outer datagram that goes out whole.
+    pub mtu: u16,
+    /// How its frames are moved.
+    pub io: IoMode,
+}
+
 /// What one worker is and has counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerTotals {
@@ -234,12 +284,8 @@ pub enum Event {
     Hello {
         /// The sender's [`VERSION`]; if it differs, nothing else is understood.
         version: u16,
-        /// The interface that GRE goes out and comes in through.
-        uplink: String,
-        /// MTU of that interface, in bytes.
-        uplink_mtu: u16,
-        /// How its frames are moved.
-        io: IoMode,
+        /// The interfaces it was started for, in that order.
+        uplinks: Vec<Uplink>,
         /// How many workers there are.
         workers: u16,
     },
@@ -249,6 +295,16 @@ pub enum Event {
         sessions: Vec<Held>,
         /// No more follow.
         last: bool,
+    },
+    /// The way that the frames of a session take, found when it was installed: the first that is
+    /// said of it, unless [`Request::Install`] failed.
+    Installed {
+        /// The session.
+        session: SessionId,
+        /// The interface by which the kernel reaches the peer. Its MTU is that of the route, if
+        /// that has one. Any interface but those in [`Event::Hello`] is in mode
+        /// [`IoMode::Raw`].
+        uplink: Uplink,
     },
     /// A PPP frame that is control's business: any protocol but an established network one.
     Frame {
@@ -317,6 +373,39 @@ pub enum Event {
         session: SessionId,
         /// What it moved in all.
         counters: SessionCounters,
+    },
+    /// An interface stands.
+    Stands {
+        /// Its name.
+        name: String,
+        /// The kernel's name of it.
+        kernel_name: String,
+        /// The kernel's index of it.
+        ifindex: u32,
+        /// What does not hold of it.
+        warnings: Vec<Warning>,
+    },
+    /// An interface that was to stand does not.
+    CannotStand {
+        /// Its name.
+        name: String,
+        /// Why, as one line.
+        reason: String,
+    },
+    /// A packet wants to go out through an interface that stands without a session. Said once after
+    /// each [`Request::Await`].
+    Demand {
+        /// The interface's name.
+        name: String,
+    },
+    /// The answer to [`Request::Pin`].
+    Pinned {
+        /// As in the request.
+        name: String,
+        /// As in the request.
+        server: Ipv4Addr,
+        /// Why there is no way to the server, or it could not be kept, as one line.
+        refused: Option<String>,
     },
     /// The answer to [`Request::ReadTotals`].
     Totals {

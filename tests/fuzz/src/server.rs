@@ -14,7 +14,9 @@ use greyhound_control::ppp::{self as control_ppp, AuthMethod, Encryption, Link, 
 use greyhound_control::pptp::wire::Repr;
 use greyhound_control::server::{Command, ConnId, STOP_TIMEOUT, Server};
 use greyhound_datapath::ids::{SessionId, WorkerId};
-use greyhound_datapath::ipc::{Event, Held, Interface, IoMode, Request, Tunnel, WorkerTotals};
+use greyhound_datapath::ipc::{
+    Event, Held, Interface, IoMode, Request, Tunnel, Uplink, WorkerTotals,
+};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use zeroize::Zeroizing;
 
@@ -435,6 +437,10 @@ impl World {
                     self.conns.retain(|&one| one != conn);
                     self.connecting.retain(|&one| one != conn);
                 }
+                Command::Resolve { conn, .. } => {
+                    let answer = Ok(vec![Ipv4Addr::new(192, 0, 2, 1)]);
+                    self.engine.handle_resolved(self.now, conn, answer);
+                }
                 Command::Connect { conn, .. } => self.connecting.push(conn),
                 Command::Datapath(request) => {
                     if self.datapath {
@@ -463,9 +469,11 @@ impl World {
                 vec![
                     Event::Hello {
                         version,
-                        uplink: "eth0".into(),
-                        uplink_mtu: 1500,
-                        io: IoMode::Skb,
+                        uplinks: vec![Uplink {
+                            name: "eth0".to_owned(),
+                            mtu: 1500,
+                            io: IoMode::Skb,
+                        }],
                         workers: 1,
                     },
                     Event::Held {
@@ -548,6 +556,19 @@ impl World {
                     counters: SessionCounters::default(),
                 }]
             }
+            Request::Stand { standing } => vec![Event::Stands {
+                kernel_name: standing.name.clone(),
+                name: standing.name,
+                ifindex: 7,
+                warnings: Vec::new(),
+            }],
+            Request::Pin { name, server } => vec![Event::Pinned {
+                name,
+                server,
+                refused: None,
+            }],
+            Request::Await { name } => vec![Event::Demand { name }],
+            Request::Dismiss { .. } | Request::DismissOthers | Request::Unpin { .. } => vec![],
             Request::ReadTotals => vec![Event::Totals {
                 workers: vec![WorkerTotals {
                     worker: WorkerId(0),

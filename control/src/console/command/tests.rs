@@ -2,7 +2,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use greyhound_datapath::ids::WorkerId;
-use greyhound_datapath::ipc::{IoMode, WorkerTotals};
+use greyhound_datapath::ipc::{IoMode, Uplink, WorkerTotals};
 use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -140,7 +140,11 @@ fn a_client_is_monitored_by_name_or_number() {
                     mtu: 1450\n              \
                     mru: 1450\n    \
                     local-address: 10.0.0.5\n   \
-                    remote-address: 10.0.0.1\n";
+                    remote-address: 10.0.0.1\n         \
+                    path-mtu: 1500\n         \
+                    overhead: 40\n           \
+                    uplink: eth0\n               \
+                    io: native\n";
     for command in [
         "/interface pptp-client monitor pptp-out1 once",
         "int pptp-c m 0 o",
@@ -164,6 +168,7 @@ fn a_client_that_is_turned_away_says_why() {
     snapshot.clients[0] = ClientState {
         name: "pptp-out1".to_owned(),
         status: "initializing",
+        redials_in: Some(Duration::from_secs(4)),
         last_end: Some(Cause::FailedToAuthenticateOurselves),
         connected: None,
         is_stale: false,
@@ -171,7 +176,8 @@ fn a_client_that_is_turned_away_says_why() {
 
     assert_eq!(
         text("interface pptp-client monitor 0 once", &snapshot),
-        "                   status: initializing\n   \
+        "                   status: initializing\n               \
+         redials-in: 4s\n   \
          last-disconnect-reason: failed to authenticate ourselves to peer\n"
     );
 }
@@ -873,6 +879,7 @@ fn one_client() -> Snapshot {
         clients: vec![ClientState {
             name: "pptp-out1".to_owned(),
             status: "connected",
+            redials_in: None,
             last_end: None,
             is_stale: false,
             connected: Some(ClientConnected {
@@ -883,6 +890,13 @@ fn one_client() -> Snapshot {
                 mru: 1450,
                 local_address: Ipv4Addr::new(10, 0, 0, 5),
                 remote_address: Ipv4Addr::new(10, 0, 0, 1),
+                ipv6: None,
+                uplink: Uplink {
+                    name: "eth0".to_owned(),
+                    mtu: 1500,
+                    io: IoMode::Native,
+                },
+                overhead: 40,
                 counters: SessionCounters::default(),
             }),
         }],
@@ -906,8 +920,11 @@ fn with_datapath() -> Snapshot {
     ];
     Snapshot {
         datapath: Some(DatapathState {
-            uplink: "eth0".to_owned(),
-            io: IoMode::Native,
+            uplinks: vec![Uplink {
+                name: "eth0".to_owned(),
+                mtu: 1500,
+                io: IoMode::Native,
+            }],
             workers: vec![busy, worker(1, 3, 1)],
             xdp: vec![("redirected".to_owned(), 1000)],
         }),

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use greyhound_datapath::ids::{CallId, SessionId};
 use greyhound_datapath::ipc::seqpacket::{Channel, Listener};
-use greyhound_datapath::ipc::{self, Event, IoMode, Request, Tunnel};
+use greyhound_datapath::ipc::{self, Event, IoMode, Request, Tunnel, Uplink};
 use greyhound_datapath::stats::SessionCounters;
 
 use super::super::datapath::SOCKET;
@@ -430,9 +430,11 @@ fn play(tunnels: &mut BTreeMap<SessionId, Tunnel>, request: Request) -> Vec<Even
         Request::Hello { version } => vec![
             Event::Hello {
                 version,
-                uplink: "lo".to_owned(),
-                uplink_mtu: 1500,
-                io: IoMode::Raw,
+                uplinks: vec![Uplink {
+                    name: "lo".to_owned(),
+                    mtu: 1500,
+                    io: IoMode::Raw,
+                }],
                 workers: 1,
             },
             Event::Held {
@@ -480,7 +482,22 @@ fn play(tunnels: &mut BTreeMap<SessionId, Tunnel>, request: Request) -> Vec<Even
         | Request::SetLimits { .. }
         | Request::SetIpv6 { .. }
         | Request::SetMppe { .. }
-        | Request::Detach { .. } => vec![],
+        | Request::Detach { .. }
+        | Request::Dismiss { .. }
+        | Request::DismissOthers
+        | Request::Await { .. }
+        | Request::Unpin { .. } => vec![],
+        Request::Stand { standing } => vec![Event::Stands {
+            kernel_name: standing.name.clone(),
+            name: standing.name,
+            ifindex: 1,
+            warnings: Vec::new(),
+        }],
+        Request::Pin { name, server } => vec![Event::Pinned {
+            name,
+            server,
+            refused: None,
+        }],
     }
 }
 

@@ -332,8 +332,8 @@ fn what_this_program_does_not_do_is_refused_unless_it_is_the_default() {
             "bridge is not supported: carry Ethernet by VXLAN or GRETAP inside the tunnel",
         ),
         (
-            "/interface pptp-client add connect-to=a user=u add-default-route=yes",
-            "add-default-route=yes is not supported yet",
+            "/interface pptp-client add connect-to=a user=u default-route-distance=256",
+            "value of default-route-distance out of range (0..255)",
         ),
     ] {
         let all = errors(text);

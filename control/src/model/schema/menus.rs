@@ -1,10 +1,11 @@
 //! The tables of the schema: every property of every menu of the configuration.
 
 use super::super::value::{
-    Address, AddressOrPool, Bits, Bytes, CallerId, Chain, EncryptionPolicy, Filled, Host,
+    Address, AddressOrPool, Bits, Bytes, CallerId, Chain, Distance, EncryptionPolicy, Filled, Host,
     HostAddress, InterfaceName, Ipv6Policy, Keepalive, Limit, ListName, MessageAuth, Methods, Mrru,
-    Names, Notation, PacketSize, Password, PoolName, Port, ProfileName, Program, RadiusServices,
-    Ranges, Routes, ServiceName, Style, Text, Time, Timeout, Timing, TriState, TwoAddresses, YesNo,
+    Names, Notation, PacketSize, Password, PeerDnsUse, PoolName, Port, ProfileName, Program,
+    RadiusServices, Ranges, Routes, ServiceName, Style, Text, Time, Timeout, Timing, TriState,
+    TwoAddresses, YesNo,
 };
 use super::super::{
     Aaa, BUILT_IN, Binding, Config, Identity, Pool, PptpClient, PptpServer, Profile, Radius,
@@ -207,34 +208,25 @@ impl Item for PptpClient {
                 keepalive_timeout: Keepalive,
                 "silence after which the server is probed, in seconds"
             ),
-            words(
+            kept!(
                 "use-peer-dns",
-                "no",
-                &[
-                    ("no", Treatment::Fine),
-                    ("yes", Treatment::NotYet),
-                    ("exclusively", Treatment::NotYet),
-                ],
-                "ask the name servers that the server tells",
+                use_peer_dns: PeerDnsUse,
+                "ask the name servers that the server tells"
             ),
-            words(
+            kept!(
                 "add-default-route",
-                "no",
-                NO_ONLY,
-                "send everything through the tunnel",
+                add_default_route: YesNo,
+                "send everything through the tunnel"
             ),
-            inert(
+            kept!(
                 "default-route-distance",
-                "",
-                &[("1", Treatment::Fine)],
-                Treatment::NoEffect,
-                "distance of that route",
+                default_route_distance: Distance,
+                "metric of that route"
             ),
-            words(
+            kept!(
                 "dial-on-demand",
-                "no",
-                NO_ONLY,
-                "connect when there is something to send",
+                dial_on_demand: YesNo,
+                "connect when there is something to send"
             ),
             kept!("allow", allow: Methods, "how we may be asked to prove who we are"),
             kept!("disabled", disabled: YesNo, "do not connect"),
@@ -664,8 +656,6 @@ const fn inert<T>(
     }
 }
 
-/// Only `no` is what the program does.
-const NO_ONLY: &[(&str, Treatment)] = &[("no", Treatment::Fine), ("yes", Treatment::NotYet)];
 const UNSET: &[(&str, Treatment)] = &[("", Treatment::Fine), ("none", Treatment::Fine)];
 const DEFAULT: &[(&str, Treatment)] = &[("", Treatment::Fine), ("default", Treatment::Fine)];
 /// Nothing of the kind happens, so that only `yes` promises something.

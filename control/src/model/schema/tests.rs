@@ -99,7 +99,7 @@ fn the_properties_and_defaults_are_those_of_the_product() {
             "/interface pptp-client",
             "name= max-mtu=1460 max-mru=1460 mrru=disabled connect-to= user= password= \
              profile=default-encryption keepalive-timeout=60 use-peer-dns=no \
-             add-default-route=no default-route-distance= dial-on-demand=no \
+             add-default-route=no default-route-distance=1 dial-on-demand=no \
              allow=pap,chap,mschap1,mschap2 disabled=yes comment=",
         ),
         (

@@ -363,7 +363,7 @@ impl World {
         self.server.command(self.now, line);
     }
 
-    fn change_client(&mut self, line: &str) {
+    pub(super) fn change_client(&mut self, line: &str) {
         self.client.command(self.now, line);
     }
 

@@ -424,6 +424,7 @@ fn tun(name: &str) -> Tun {
         check_source: false,
         ipv6: None,
         membership: Membership::default(),
+        stands: false,
     };
     tun::create(&interface, false).unwrap()
 }

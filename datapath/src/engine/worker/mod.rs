@@ -65,8 +65,8 @@ const READ_BYTES: u32 = 66_000;
 /// What the main thread tells a worker.
 #[derive(Debug)]
 pub enum Command {
-    /// Own a new session.
-    Install(SessionId, Tunnel),
+    /// Own a new session, whose frames leave by this.
+    Install(SessionId, Tunnel, Exit),
     /// See [`crate::ipc::Request::SetLink`].
     SetLink(SessionId, LinkOptions),
     /// See [`crate::ipc::Request::SetMppe`].
@@ -96,6 +96,15 @@ pub enum Command {
     ReadTotals,
     /// End.
     Stop,
+}
+
+/// What the frames of a session leave by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The worker's queue, as soon as the peer's link-layer address is known.
+    Queue,
+    /// The kernel's stack, by the raw socket: they take another interface than that of the queue.
+    Stack,
 }
 
 /// What a worker tells the main thread.
@@ -218,6 +227,7 @@ pub struct Worker {
 struct Entry {
     // hot
     session: Session,
+    exit: Exit,
     link_layer: transmit::LinkLayer,
     ip_identification: u16,
     tun: Option<(Tun, u64)>,
@@ -412,13 +422,14 @@ impl Worker {
 
     fn handle_command(&mut self, command: Command) {
         match command {
-            Command::Install(id, tunnel) => {
+            Command::Install(id, tunnel, exit) => {
                 let index = id.0 as usize;
                 if self.sessions.len() <= index {
                     self.sessions.resize_with(index + 1, || None);
                 }
                 self.sessions[index] = Some(Box::new(Entry {
                     session: Session::new(tunnel),
+                    exit,
                     link_layer: transmit::LinkLayer::default(),
                     ip_identification: 0,
                     tun: None,

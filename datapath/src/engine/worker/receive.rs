@@ -11,8 +11,8 @@ use super::super::tun::Offload;
 use super::early::Call;
 use super::merge::Outcome;
 use super::{
-    ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Entry, Report,
-    Worker,
+    ACK_DELAY, ACK_FRAMES, BURST, CONTROL_FRAMES, CONTROL_PERIOD, ControlFrame, Entry, Exit,
+    Report, Worker,
 };
 use crate::ids::{CallId, SessionId, WorkerId};
 use crate::mppe::{Engine, Job, SessionKey};
@@ -286,10 +286,14 @@ impl Worker {
                 return self.drop_frame(storage, reason);
             }
         };
-        if network > 0 {
-            entry
-                .link_layer
-                .learn(&storage.bytes()[..network], self.now);
+        // What came through another interface says nothing about the one that it is answered by.
+        if entry.exit == Exit::Queue
+            && let Storage::Umem { frame, .. } = &storage
+            && let Some(queue) = &self.queue
+            && queue.shares_area_with(frame)
+        {
+            let header = &storage.bytes()[..network];
+            entry.link_layer.learn(header, self.now);
         }
         let ack_now = entry.session.ack_owed() >= ACK_FRAMES;
         if !entry.ack_queued {
