@@ -509,7 +509,7 @@ pub(crate) fn install(commands: &Sender<Command>, number: u32, id: u32) -> Resul
         Command::Install(id, ends.tunnel, Exit::Queue),
         Command::SetLink(id, ends.link),
         Command::SetMppe(id, Some(ends.rx), Some(ends.tx)),
-        Command::Attach(id, tun, ends.inner),
+        Command::Attach(id, tun, ends.inner, Vec::new()),
     ] {
         commands.send(command)?;
     }

@@ -11,15 +11,14 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use greyhound_control::console::{front, import as console_import, line, wire};
-use greyhound_control::hooks::process::{self, Privilege};
+use greyhound_control::hooks::process::Privilege;
 use greyhound_control::hooks::user::User;
-use greyhound_control::import;
 use greyhound_control::io::Store;
 use greyhound_control::language::path;
 use greyhound_control::log::{Destination, Filter, Log, Topics};
 use greyhound_control::model::schema::MENUS;
 use greyhound_control::model::{self, Config};
-use greyhound_control::supervisor;
+use greyhound_control::{dns, hooks, import, supervisor};
 use zeroize::Zeroizing;
 
 mod up;
@@ -97,6 +96,13 @@ enum Command {
         /// Stay root
         #[arg(long, conflicts_with = "user")]
         as_root: bool,
+        /// Which lines to write, as of `up`
+        #[arg(long)]
+        log_topics: Vec<Topics>,
+    },
+    /// The process that has the system use the DNS servers of peers, which `up` starts
+    #[command(hide = true)]
+    Dns {
         /// Which lines to write, as of `up`
         #[arg(long)]
         log_topics: Vec<Topics>,
@@ -257,6 +263,7 @@ fn main() -> ExitCode {
             as_root,
             log_topics,
         } => hooks(user.as_deref(), as_root, log_topics).map(|()| 0),
+        Command::Dns { log_topics } => dns(cli.run_dir, log_topics).map(|()| 0),
         Command::Import {
             file,
             kind,
@@ -371,9 +378,18 @@ fn hooks(user: Option<&[u32]>, as_root: bool, topics: Vec<Topics>) -> anyhow::Re
         Some(_) | None if as_root => Privilege::Root,
         Some(_) | None => Privilege::Stay,
     };
+    hooks::process::run(privilege, stderr_log(topics))
+}
+
+/// Runs the process that has the system use the DNS servers of peers.
+fn dns(run_dir: PathBuf, topics: Vec<Topics>) -> anyhow::Result<()> {
+    dns::process::run(run_dir, stderr_log(topics))
+}
+
+/// The log of a process that works for the control process.
+fn stderr_log(topics: Vec<Topics>) -> Log {
     let levels = std::env::var("RUST_LOG").ok();
-    let log = Log::stderr(Filter::new(levels.as_deref(), topics));
-    process::run(privilege, log)
+    Log::stderr(Filter::new(levels.as_deref(), topics))
 }
 
 /// Asks the running greyhound and prints what it answers.

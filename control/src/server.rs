@@ -20,6 +20,7 @@ use crate::aaa::pool::Pools;
 use crate::cause::Cause;
 use crate::console::snapshot::Snapshot;
 use crate::dialer::Dialer;
+use crate::dns;
 use crate::entropy::Entropy;
 use crate::hooks::Hook;
 use crate::model::{Config, PptpClient, Resolved, Running};
@@ -98,6 +99,19 @@ pub enum Command {
     Log(Line),
     /// Run a program of the operator's.
     RunHook(Hook),
+    /// Have the system's resolver use DNS servers that a peer gave, in place of those that were said
+    /// before of the same interface.
+    SetDns {
+        /// The interface as `print` names it.
+        name: String,
+        /// Which, and for which interface of the kernel's.
+        setting: dns::Setting,
+    },
+    /// Have it use those of an interface no longer, if it does.
+    RevertDns {
+        /// The kernel's name of the interface.
+        interface: String,
+    },
 }
 
 /// The engine.

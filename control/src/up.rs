@@ -14,10 +14,10 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use caps::{CapSet, Capability};
 use clap::ValueEnum;
-use greyhound_control::hooks;
 use greyhound_control::hooks::user::{Choice, User};
 use greyhound_control::pptp::PORT;
 use greyhound_control::supervisor::{Policy, Program, supervise};
+use greyhound_control::{dns, hooks};
 use greyhound_datapath::ipc::seqpacket::Listener;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -40,10 +40,15 @@ pub(crate) fn up(options: &UpOptions, run_dir: &Path) -> anyhow::Result<()> {
     }
     remove_sockets(run_dir).with_context(|| format!("{} cannot be cleaned", run_dir.display()))?;
     allow_many_sessions()?;
-    let hooks = listen_for_hooks(run_dir).context("hooks cannot be listened for")?;
-    // Before the control process, so that it is stopped after it.
-    let hooks_program = hooks_program(hooks_arguments, &hooks)?;
-    programs.insert(programs.len() - 1, hooks_program);
+    let hooks = listen(run_dir, hooks::SOCKET).context("hooks cannot be listened for")?;
+    let dns = listen(run_dir, dns::SOCKET).context("DNS servers cannot be listened for")?;
+    // Before the control process, so that they are stopped after it.
+    let workers = [
+        worker("greyhound dns", dns_arguments(options, run_dir), &dns)?,
+        worker("greyhound hooks", hooks_arguments, &hooks)?,
+    ];
+    let control = programs.len() - 1;
+    programs.splice(control..control, workers);
     let stop = stop_signals().context("signals cannot be handled")?;
     supervise(
         &programs,
@@ -155,23 +160,35 @@ fn control_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
     arguments
 }
 
-/// The socket that hooks are asked for on. It is there whether or not the process is that runs
-/// them, which finds what was asked for meanwhile.
-fn listen_for_hooks(run_dir: &Path) -> io::Result<Listener> {
-    let path = run_dir.join(hooks::SOCKET);
+/// The socket that a process is asked on which works for the control process. It is there whether or
+/// not the process is, which finds what was asked for meanwhile.
+fn listen(run_dir: &Path, socket: &str) -> io::Result<Listener> {
+    let path = run_dir.join(socket);
     let listener = Listener::bind(&path)?;
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
-fn hooks_program(arguments: Vec<OsString>, listener: &Listener) -> anyhow::Result<Program> {
+fn worker(
+    name: &'static str,
+    arguments: Vec<OsString>,
+    listener: &Listener,
+) -> anyhow::Result<Program> {
     let listener = listener.as_fd().try_clone_to_owned();
     Ok(Program {
-        name: "greyhound hooks",
+        name,
         path: std::env::current_exe().context("the path of this program is unknown")?,
         arguments,
         stdin: Some(Arc::new(listener.context("no descriptor is left")?)),
     })
+}
+
+fn dns_arguments(options: &UpOptions, run_dir: &Path) -> Vec<OsString> {
+    let mut arguments = vec!["dns".into(), "--run-dir".into(), run_dir.into()];
+    for topics in &options.log.topics {
+        arguments.extend(["--log-topics".into(), topics.to_string().into()]);
+    }
+    arguments
 }
 
 fn hooks_arguments(options: &UpOptions) -> anyhow::Result<Vec<OsString>> {

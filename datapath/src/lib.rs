@@ -16,4 +16,5 @@ pub mod offload;
 pub mod seq;
 pub mod session;
 pub mod stats;
+pub mod waiting;
 pub mod wire;

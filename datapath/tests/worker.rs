@@ -377,7 +377,12 @@ impl Peer {
             Command::Install(id, tunnel, Exit::Queue),
             Command::SetLink(id, LinkOptions::default()),
             Command::SetMppe(id, Some(up), Some(down)),
-            Command::Attach(id, tun::create(&interface, true).unwrap(), inner()),
+            Command::Attach(
+                id,
+                tun::create(&interface, true).unwrap(),
+                inner(),
+                Vec::new(),
+            ),
         ]
     }
 

@@ -22,10 +22,11 @@ ended() {
     ! kill -0 "$1" 2>/dev/null
 }
 
-# The same line of secrets for CHAP and PAP; pppd wants them readable by root only.
+# write_secrets USER PASSWORD [USER PASSWORD]...: the same lines for CHAP and PAP; pppd wants them
+# readable by root only.
 write_secrets() {
     umask 077
-    echo "$1 * $2 *" >/etc/ppp/chap-secrets
+    printf '%s * %s *\n' "$@" >/etc/ppp/chap-secrets
     cp /etc/ppp/chap-secrets /etc/ppp/pap-secrets
     umask 022
 }

@@ -1,44 +1,87 @@
 # Role: Debian's pptpd. Sourced by init.sh.
 #
-# Settings: user, password, ours and peer (addresses inside the tunnel).
-# Files: ready appears when TCP 1723 is open; the guest ends when stop appears.
+# Settings: logins (each user followed by its password), ours and peers (addresses inside the tunnels, as
+# pptpd.conf has them), options (of pppd).
+# Files: ready appears when TCP 1723 is open. order.N, counted from 1, is bash that is run here, with
+# what is defined here; answer.N is what it printed, when it has ended. The guest ends when stop
+# appears.
 . /job/settings
 . /job/common.sh
 
-: >/etc/ppp/options
-write_secrets "$user" "$password"
-write_ip_up
-cat >/etc/ppp/options.pptpd <<OPTIONS
+# pppd_options WORD...: what the next calls are answered with; pppd reads its file call by call.
+pppd_options() {
+    rm -f /job/link /job/link6
+    cat >/etc/ppp/options.pptpd <<OPTIONS
 name server
 debug
 logfile /job/pppd.log
 auth
-require-mschap-v2
-require-mppe-128
 nobsdcomp
 nodeflate
 novj
 novjccomp
 mtu 1400
 mru 1400
+$*
 OPTIONS
-cat >/etc/pptpd.conf <<OPTIONS
-option /etc/ppp/options.pptpd
-localip $ours
-remoteip $peer
-OPTIONS
-pptpd --fg --conf /etc/pptpd.conf &
-pptpd=$!
+}
 
 # 06BB is 1723, state 0A is LISTEN.
 listening() {
     grep -q ':06BB 00000000:0000 0A' /proc/net/tcp
 }
-wait_for 10 listening && : >/job/ready
 
-asked_to_stop() {
-    [ -e /job/stop ]
+start_pptpd() {
+    pptpd --fg --conf /etc/pptpd.conf >>/job/pptpd.log 2>&1 &
+    wait_for 10 listening
 }
-wait_for 300 asked_to_stop
-kill $pptpd
-wait $pptpd
+
+# One pptpctrl and one pppd a call.
+calls_are_gone() {
+    ! pidof pptpctrl pppd >/dev/null
+}
+
+# Ends all of it at once. No process says goodbye; the kernel closes the control connections.
+kill_pptpd() {
+    busybox killall -9 pptpd pptpctrl pppd
+    wait_for 10 calls_are_gone
+}
+
+# Ends the calls in order: pppd closes LCP, and pptpctrl the call and its connection.
+hang_up() {
+    busybox killall pppd
+    wait_for 10 calls_are_gone
+}
+
+# reaches ADDRESS: that the call of this address is up here too; sets $interface.
+reaches() {
+    local found
+    found=$(ip -4 route show "$1")
+    interface=${found#* dev }
+    interface=${interface%% *}
+    [ -n "$found" ]
+}
+
+# Without it pppd would refuse IPV6CP.
+busybox modprobe ipv6
+: >/etc/ppp/options
+write_secrets $logins
+write_ip_up
+pppd_options $options
+cat >/etc/pptpd.conf <<OPTIONS
+option /etc/ppp/options.pptpd
+localip $ours
+remoteip $peers
+OPTIONS
+start_pptpd && : >/job/ready
+
+something_to_do() {
+    [ -e "/job/order.$number" ] || [ -e /job/stop ]
+}
+for ((number = 1; ; number++)); do
+    wait_for 300 something_to_do
+    [ -e "/job/order.$number" ] || break
+    (. "/job/order.$number") >"/job/answer.new" 2>&1
+    mv /job/answer.new "/job/answer.$number"
+done
+busybox killall pptpd

@@ -54,16 +54,18 @@ pub enum Role {
         /// Files of the job folder, `/job` in the guest.
         files: Vec<(String, Vec<u8>)>,
     },
-    /// pptpd with MS-CHAPv2 and MPPE-128 required.
+    /// pptpd, which does what it is ordered to besides.
     Server {
-        /// The login that it accepts.
-        user: String,
-        /// Its password.
-        password: String,
-        /// The server's address inside the tunnel.
-        ours: Ipv4Addr,
-        /// The client's address inside the tunnel.
-        peer: Ipv4Addr,
+        /// The logins that it accepts, each with its password.
+        logins: Vec<(String, String)>,
+        /// Its own addresses inside the tunnels, as pptpd.conf has them: `10.0.0.1-4`.
+        ours: String,
+        /// The clients' addresses inside the tunnels, likewise.
+        peers: String,
+        /// Options of pppd, until an order changes them.
+        options: Vec<String>,
+        /// Files of the job folder, `/job` in the guest.
+        files: Vec<(String, Vec<u8>)>,
     },
 }
 
@@ -92,6 +94,7 @@ pub struct Guest {
     machine: Machine,
     job: Scratch,
     started: Instant,
+    orders: u32,
 }
 
 /// The process of a guest.
@@ -174,6 +177,7 @@ impl Guest {
             machine,
             job,
             started,
+            orders: 0,
         })
     }
 
@@ -235,6 +239,21 @@ impl Guest {
         self.wait_for_file("ready", patience).map(drop)
     }
 
+    /// Has a server run bash, with what `guests/server.sh` defines, and returns what it printed.
+    ///
+    /// # Errors
+    /// It has not ended within `patience`, or the guest halted.
+    pub fn order(&mut self, script: &str, patience: Duration) -> Result<String> {
+        self.orders += 1;
+        let name = format!("order.{}", self.orders);
+        // Renamed into place: the guest never sees half of it.
+        let written = self.job.file("order.new");
+        fs::write(&written, script)?;
+        fs::rename(written, self.job.file(&name))?;
+        self.wait_for_file(&format!("answer.{}", self.orders), patience)
+            .with_context(|| format!("ordered: {script}"))
+    }
+
     /// Tells a server to end.
     ///
     /// # Errors
@@ -278,7 +297,7 @@ impl Guest {
     /// Everything the guest said, for the message of a failure.
     fn story(&self) -> String {
         let mut story = String::new();
-        for name in ["console", "output", "pppd.log"] {
+        for name in ["console", "output", "pptpd.log", "pppd.log"] {
             let text = read_lossy(&self.job.file(name));
             if !text.is_empty() {
                 // Writing to a String cannot fail.
@@ -342,16 +361,24 @@ impl Role {
                 vec![("server", server.to_string()), ("cases", names.join(" "))]
             }
             Self::Server {
-                user,
-                password,
+                logins,
                 ours,
-                peer,
-            } => vec![
-                ("user", user.clone()),
-                ("password", password.clone()),
-                ("ours", ours.to_string()),
-                ("peer", peer.to_string()),
-            ],
+                peers,
+                options,
+                files,
+            } => {
+                for (name, content) in files {
+                    fs::write(job.file(name), content)?;
+                }
+                let words = logins.iter().flat_map(|(user, password)| [user, password]);
+                let words: Vec<_> = words.map(String::as_str).collect();
+                vec![
+                    ("logins", words.join(" ")),
+                    ("ours", ours.clone()),
+                    ("peers", peers.clone()),
+                    ("options", options.join(" ")),
+                ]
+            }
         };
         let mut lines = String::new();
         for (name, value) in settings {

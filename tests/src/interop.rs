@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -19,6 +19,7 @@ use crate::namespace::Lan;
 use crate::ping::Ping;
 use crate::process::send_signal;
 use crate::scratch::Scratch;
+use crate::table::{Expected, Seen, Table};
 use crate::tcp::{self, Amount};
 use crate::tunnel::SERVER;
 use crate::wait::wait_for;
@@ -45,29 +46,6 @@ add name=required-linux password=StrongPass-1 profile=required
 add name=required-kernel password=StrongPass-1 profile=required
 ";
 
-/// What is to come of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    /// The link is up, and every byte arrives.
-    Up {
-        /// What `print` shows.
-        encoding: &'static str,
-        /// The same.
-        mtu: u64,
-    },
-    /// As before, on a wire that does wrong in both directions: TCP arrives, pings need not.
-    UpOnBadWire {
-        /// What `print` shows.
-        encoding: &'static str,
-        /// The same.
-        mtu: u64,
-        /// What the wire does, as netem's options.
-        faults: &'static str,
-    },
-    /// It is not; a line of the server's log about this user says why.
-    Down(&'static str),
-}
-
 /// One row of the table.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -78,78 +56,6 @@ pub struct Row {
     /// What is to come of it.
     pub expected: Expected,
 }
-
-/// What came of the rows, as a table.
-#[derive(Debug, Default)]
-pub struct Table {
-    lines: Vec<String>,
-    failures: Vec<String>,
-}
-
-impl Table {
-    /// Takes over the rows of another one.
-    pub fn extend(&mut self, other: Self) {
-        self.lines.extend(other.lines);
-        self.failures.extend(other.failures);
-    }
-
-    /// The table, in Markdown.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = String::from(
-            "| client | authentication | encryption | case | MTU | ENCODING | result |\n\
-             |---|---|---|---|---|---|---|\n",
-        );
-        for line in &self.lines {
-            text.push_str(line);
-            text.push('\n');
-        }
-        text
-    }
-
-    /// Prints the table, writes it to `$GREYHOUND_CONFORMANCE/NAME.md` if that is set, and checks
-    /// that every row is as it should be.
-    ///
-    /// # Errors
-    /// Some are not; the message says which and why.
-    pub fn conclude(self, name: &str) -> Result<()> {
-        let text = self.text();
-        #[expect(clippy::print_stdout, reason = "the table is for people")]
-        {
-            println!("{text}");
-        }
-        if let Some(folder) = std::env::var_os("GREYHOUND_CONFORMANCE") {
-            fs::create_dir_all(&folder)?;
-            fs::write(Path::new(&folder).join(format!("{name}.md")), text)?;
-        }
-        ensure!(self.failures.is_empty(), "{}", self.failures.join("\n\n"));
-        Ok(())
-    }
-
-    fn add(&mut self, row: &Row, seen: &Seen, outcome: Result<()>) {
-        let [auth, encryption, what] = row.words;
-        let client = row.case.data_path.name();
-        let (mtu, encoding) = match seen {
-            Some((mtu, encoding)) => (mtu.to_string(), encoding.as_str()),
-            None => (String::new(), ""),
-        };
-        let result = match (&outcome, row.expected) {
-            (Err(_), _) => "FAILED",
-            (Ok(()), Expected::Up { .. } | Expected::UpOnBadWire { .. }) => "up, every byte right",
-            (Ok(()), Expected::Down(why)) => why,
-        };
-        self.lines.push(format!(
-            "| {client} | {auth} | {encryption} | {what} | {mtu} | {encoding} | {result} |"
-        ));
-        if let Err(error) = outcome {
-            self.failures
-                .push(format!("{client}, {auth}, {encryption}, {what}: {error:#}"));
-        }
-    }
-}
-
-/// MTU and ENCODING of a session, as `print` shows them.
-type Seen = Option<(u64, String)>;
 
 /// Runs rows in one guest, one after the other, with everything on its wire captured.
 ///
@@ -162,11 +68,12 @@ pub fn run(lan: &Lan, server: &Machine, address: &str, rows: &[Row]) -> Result<T
         files: vec![("pattern".to_owned(), tcp::pattern(PATTERN))],
     };
     let mut guest = Guest::boot(lan, address, &role)?;
-    let mut table = Table::default();
+    let mut table = Table::of("client");
     for row in rows {
         let mut seen = None;
         let outcome = watch(&mut guest, server, row, &mut seen);
-        table.add(row, &seen, outcome);
+        let peer = row.case.data_path.name();
+        table.add(peer, row.words, row.expected, &seen, outcome);
     }
     guest.finish(Duration::from_secs(20))?;
     Ok(table)
@@ -206,8 +113,7 @@ fn watch(guest: &mut Guest, server: &Machine, row: &Row, seen: &mut Seen) -> Res
         "{seen:?}, expected {expected:?}\n{}",
         story()
     );
-    let arrived = output.contains("uploaded") && output.contains("same");
-    ensure!(arrived, "{}", story());
+    transfers_arrived(&output).with_context(story)?;
     match row.expected {
         Expected::UpOnBadWire { faults, .. } => {
             let impaired = impaired_packets(&output, faults);
@@ -215,9 +121,7 @@ fn watch(guest: &mut Guest, server: &Machine, row: &Row, seen: &mut Seen) -> Res
             ensure!(both_ways, "{faults}: {impaired:?}\n{}", story());
         }
         Expected::Up { .. } | Expected::Down(_) => {
-            let ping = Ping::parse(&output).with_context(story)?;
-            ensure!(ping.received == ping.sent, "{ping:?}\n{}", story());
-            ensure!(!output.contains("wrong data byte"), "{}", story());
+            pings_arrived(&output).with_context(story)?;
         }
     }
     Ok(())
@@ -298,6 +202,7 @@ impl Services {
     /// # Errors
     /// `work` fails, or an upload had a wrong byte.
     pub fn during<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.stop.store(false, Ordering::Relaxed);
         let done = thread::scope(|scope| {
             scope.spawn(|| self.serve(&self.upload, take_upload));
             scope.spawn(|| {
@@ -448,6 +353,27 @@ pub fn traffic(pings: &str) -> String {
          read -rt 30 -u $upload answer && echo $answer\n\
          cat </dev/tcp/$peer/{DOWNLOAD} | cmp - /job/pattern && echo same\n"
     )
+}
+
+/// Checks what [`traffic`] printed of TCP: every byte arrived both ways.
+///
+/// # Errors
+/// It did not.
+pub fn transfers_arrived(output: &str) -> Result<()> {
+    let arrived = output.contains("uploaded") && output.contains("same");
+    ensure!(arrived, "TCP: {output}");
+    Ok(())
+}
+
+/// Checks what [`traffic`] printed of its pings: each came back as it was sent.
+///
+/// # Errors
+/// One did not.
+pub fn pings_arrived(output: &str) -> Result<()> {
+    let ping = Ping::parse(output).with_context(|| format!("no pings: {output}"))?;
+    ensure!(ping.received == ping.sent, "{ping:?}: {output}");
+    ensure!(!output.contains("wrong data byte"), "pings: {output}");
+    Ok(())
 }
 
 /// A row that differs from others in what is given here.

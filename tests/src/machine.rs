@@ -45,6 +45,30 @@ impl Machine {
         Ok(())
     }
 
+    /// What its console answers to a line.
+    ///
+    /// # Errors
+    /// The console says that something is wrong.
+    pub fn typed(&self, line: &str) -> Result<String> {
+        self.greyhound.console()?.text(&[line])
+    }
+
+    /// Waits until its log has these texts, one line after the other.
+    ///
+    /// # Errors
+    /// It has not within `patience`; the message has the log.
+    pub fn wait_for_log(&self, texts: &[&str], patience: Duration) -> Result<()> {
+        let log = || self.greyhound.log();
+        wait_until(&format!("the log has {texts:#?}"), patience, || {
+            let log = log();
+            let mut lines = log.lines();
+            texts
+                .iter()
+                .all(|text| lines.any(|line| line.contains(text)))
+        })
+        .with_context(log)
+    }
+
     /// Waits until this many of its clients are connected, and returns them.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::wait::{wait_for, wait_until};
 pub struct Up {
     /// The configuration; `None` is what is kept in the folder, if anything is.
     pub config: Option<String>,
-    /// The interface that GRE goes through.
+    /// The interface that GRE goes through, or several with commas; if empty, none is named.
     pub interface: String,
     /// Further arguments.
     pub arguments: Vec<String>,
@@ -146,10 +146,12 @@ impl Up {
         if let Some(text) = &self.config {
             fs::write(&config, text)?;
         }
+        if !self.interface.is_empty() {
+            command.args(["--interface", &self.interface]);
+        }
         command
             .arg("--config")
             .arg(config)
-            .args(["--interface", &self.interface])
             .arg("--run-dir")
             .arg(folder.file(RUN))
             .arg("--state-dir")

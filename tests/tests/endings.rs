@@ -124,15 +124,7 @@ fn a_client_with_a_wrong_password_says_so_and_slows_down() -> Result<()> {
 
 /// Waits until the log has these texts, one line after the other.
 fn wait_for_log(machine: &Machine, texts: &[&str]) -> Result<()> {
-    let log = || machine.greyhound.log();
-    wait_until(&format!("the log has {texts:#?}"), PATIENCE, || {
-        let log = log();
-        let mut lines = log.lines();
-        texts
-            .iter()
-            .all(|text| lines.any(|line| line.contains(text)))
-    })
-    .with_context(log)
+    machine.wait_for_log(texts, PATIENCE)
 }
 
 /// What a client says whose server does not accept it.

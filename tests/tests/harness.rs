@@ -76,10 +76,14 @@ fn client_talks_to_pptpd(data_path: DataPath) -> Result<()> {
     let lan = Lan::new()?;
     let (ours, peer) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 5));
     let role = Role::Server {
-        user: USER.to_owned(),
-        password: PASSWORD.to_owned(),
-        ours,
-        peer,
+        logins: vec![(USER.to_owned(), PASSWORD.to_owned())],
+        ours: ours.to_string(),
+        peers: peer.to_string(),
+        options: vec![
+            "require-mschap-v2".to_owned(),
+            "require-mppe-128".to_owned(),
+        ],
+        files: Vec::new(),
     };
     let mut server = Guest::boot(&lan, "192.0.2.2/24", &role)?;
     server.wait_until_ready(BOOT)?;

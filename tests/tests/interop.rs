@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 use greyhound_tests::guest::{DataPath, Guest, Role};
-use greyhound_tests::interop::{
-    self, CONFIG, Capture, Expected, PASSWORD, Row, Services, Table, row, traffic,
-};
+use greyhound_tests::interop::{self, CONFIG, Capture, PASSWORD, Row, Services, row, traffic};
 use greyhound_tests::machine::Machine;
 use greyhound_tests::namespace::Lan;
 use greyhound_tests::ping::Ping;
+use greyhound_tests::table::{Expected, Table};
 use greyhound_tests::tunnel::SERVER;
 
 #[test]
@@ -138,7 +137,7 @@ fn both_clients(name: &str, config: &str, rows: fn(DataPath) -> Vec<Row>) -> Res
                     interop::run(lan, server, address, &rows)
                 })
             });
-            let mut table = Table::default();
+            let mut table = Table::of("client");
             for guest in guests {
                 table.extend(guest.join().map_err(|_| anyhow!("a guest panicked"))??);
             }

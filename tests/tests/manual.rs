@@ -184,7 +184,7 @@ fn empty(lan: &Lan, address: std::net::Ipv4Addr) -> Result<Machine> {
 
 /// What a console answers to a line.
 fn typed(machine: &Machine, line: &str) -> Result<String> {
-    machine.greyhound.console()?.text(&[line])
+    machine.typed(line)
 }
 
 fn check(client: &Machine) -> Result<()> {

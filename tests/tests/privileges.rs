@@ -9,9 +9,13 @@ use greyhound_tests::tunnel::Tunnel;
 /// CAP_NET_ADMIN, which creating and deleting interfaces takes.
 const NET_ADMIN: u64 = 1 << 12;
 
+/// CAP_DAC_OVERRIDE, which scripts of resolvconf take that write for other users.
+const DAC_OVERRIDE: u64 = 1 << 1;
+
 #[test]
 #[ignore = "needs root: ./run test"]
-fn only_the_threads_that_make_interfaces_have_a_capability_and_just_that_one() -> Result<()> {
+fn who_makes_interfaces_or_has_dns_servers_used_has_one_capability_and_nobody_else_any()
+-> Result<()> {
     let tunnel = Tunnel::open()?;
     let greyhound = &tunnel.server.greyhound;
 
@@ -28,6 +32,12 @@ fn only_the_threads_that_make_interfaces_have_a_capability_and_just_that_one() -
     let status = fs::read_to_string(format!("/proc/{hooks}/status"))?;
     let nobody = "Uid:\t65534\t65534\t65534\t65534\n";
     assert!(status.contains(nobody), "{status}");
+    let dns = *watched
+        .get("greyhound dns")
+        .context("nobody has DNS servers used")?;
+    let held = capabilities(dns)?;
+    let is_dac_override = |held: &u64| *held == DAC_OVERRIDE;
+    assert!(held.values().all(is_dac_override), "{held:x?}");
     let workers = datapath
         .iter()
         .filter(|(name, _)| name.starts_with("worker-"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
-use greyhound_datapath::ipc::WorkerTotals;
+use greyhound_datapath::ipc::{IoMode, WorkerTotals};
 use greyhound_datapath::stats::SessionCounters;
 use serde_json::{Map, Value as Json, json};
 
@@ -613,8 +613,11 @@ fn uplinks(state: &DatapathState) -> String {
     names.collect::<Vec<_>>().join(",")
 }
 
-/// How frames move at each of them.
+/// How frames move at each of them; all of them where none was chosen.
 fn ways(state: &DatapathState) -> String {
+    if state.uplinks.is_empty() {
+        return IoMode::Raw.to_string();
+    }
     let ways = state.uplinks.iter().map(|uplink| uplink.io.to_string());
     ways.collect::<Vec<_>>().join(",")
 }

@@ -1,7 +1,6 @@
 //! The control process's end: what is to be run goes out, lines for the log come back.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,8 +9,10 @@ use greyhound_datapath::ipc::seqpacket::{Channel, Error};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::{End, Event, Hook, Outcome, Request, SOCKET, VERSION, line};
+use super::{Event, Hook, Request, SOCKET, VERSION, line};
 use crate::log::Line;
+use crate::programs::asker::try_send;
+use crate::programs::{End, Outcome};
 
 /// How long to wait before the next attempt to connect.
 const RETRY: Duration = Duration::from_millis(250);
@@ -203,16 +204,4 @@ impl Client {
 
 fn dropped(hook: &Hook, reason: &str) -> Vec<Line> {
     line::ended(hook, &End::without_run(Outcome::Dropped(reason.to_owned())))
-}
-
-/// Whether the socket took a message.
-fn try_send(channel: &mut Channel<Request, Event>, request: &Request) -> Result<bool, Error> {
-    loop {
-        match channel.send(request) {
-            Ok(()) => return Ok(true),
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-            Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -1,7 +1,8 @@
 //! What the log says of hooks.
 
-use super::{End, Hook, Outcome, Source};
+use super::Hook;
 use crate::log::{Field, Line, Message};
+use crate::programs::{End, Outcome, Source};
 
 /// What `hook` wrote.
 pub(super) fn output(hook: &Hook, source: Source, text: &str) -> Line {

@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 pub mod client;
 mod environment;
 mod line;
-mod output;
 pub mod process;
 mod program;
 mod queue;
 pub mod runner;
-mod running;
 pub mod user;
+
+use crate::programs::{End, Source};
 
 pub use self::environment::{Accounting, Subject, environment};
 pub use self::program::{Program, ProgramError};
@@ -112,53 +112,6 @@ enum Event {
     },
     /// A hook is over, or nothing came of it.
     Ended { id: u64, end: End },
-}
-
-/// Where a hook wrote a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Source {
-    Stdout,
-    Stderr,
-}
-
-/// How a hook ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct End {
-    outcome: Outcome,
-    /// How long it ran.
-    lasted: Duration,
-    /// Lines it wrote beyond those that are passed on.
-    left_out: u64,
-}
-
-impl End {
-    /// Of a hook that did not run.
-    const fn without_run(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            lasted: Duration::ZERO,
-            left_out: 0,
-        }
-    }
-}
-
-/// What became of a hook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Outcome {
-    /// It exited with this status.
-    Exited(i32),
-    /// It was ended by this signal.
-    Signalled(i32),
-    /// It took too long and was killed, with what it had started.
-    TimedOut,
-    /// It was still running when the program stopped, and was killed.
-    Stopped,
-    /// There is no program that may be run, and why.
-    NotStarted(String),
-    /// It was not run, and why.
-    Dropped(String),
-    /// It was or was not run; nobody knows, and why.
-    Lost(String),
 }
 
 #[cfg(test)]

@@ -4,21 +4,20 @@
 //! ends of programs (pidfds), for what they write, and for the word to stop. What there is to tell
 //! goes to the control process, and to this process's own log while there is none.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, ErrorKind};
+use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use greyhound_datapath::ipc::seqpacket::{Channel, Error};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use anyhow::Context;
+use rustix::event::{Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
 
 use super::queue::Queue;
-use super::running::{KILL_PATIENCE, Running};
-use super::{End, Event, Hook, Outcome, Request, Source, VERSION, line};
+use super::{Event, Hook, Request, VERSION, line, program};
 use crate::log::{Line, Log, Message};
+use crate::programs::asker::{Asker, Heard, readable};
+use crate::programs::{End, KILL_PATIENCE, Launch, Outcome, PATH, Running, Source};
 
 /// How many hooks run at once; the others wait.
 pub const AT_ONCE: usize = 16;
@@ -46,13 +45,11 @@ pub struct Options {
 /// The process that runs hooks, without what is about being a process.
 #[derive(Debug)]
 pub struct Runner {
-    listener: OwnedFd,
+    control: Asker<Event, Request>,
     stop_grace: Duration,
     as_root: bool,
     refusal: Option<String>,
     log: Log,
-    control: Option<Channel<Event, Request>>,
-    outbox: VecDeque<Event>,
     queue: Queue<Job>,
     running: BTreeMap<u64, (Job, Running)>,
     /// Hooks that were started.
@@ -74,13 +71,11 @@ impl Runner {
     #[must_use]
     pub fn new(options: Options) -> Self {
         Self {
-            listener: options.listener,
+            control: Asker::new(options.listener),
             stop_grace: options.stop_grace,
             as_root: options.as_root,
             refusal: options.refusal,
             log: options.log,
-            control: None,
-            outbox: VecDeque::new(),
             queue: Queue::new(options.at_once),
             running: BTreeMap::new(),
             started: 0,
@@ -108,7 +103,7 @@ impl Runner {
             }
             let is_more = self.receive(now)?;
             self.advance(now);
-            self.flush();
+            self.control.flush();
             let is_idle = !is_more && self.queue.is_empty() && self.running.is_empty();
             if self.stop_by.is_some_and(|at| is_idle || at <= now) {
                 return Ok(());
@@ -118,20 +113,11 @@ impl Runner {
 
     /// Waits for something to happen; tells whether `stop` is readable.
     fn wait(&self, stop: BorrowedFd<'_>) -> io::Result<bool> {
-        let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-        let mut fds = Vec::new();
-        match &self.control {
-            Some(control) => {
-                let mut interest = PollFlags::IN;
-                interest.set(PollFlags::OUT, !self.outbox.is_empty());
-                fds.push(PollFd::from_borrowed_fd(control.as_fd(), interest));
-            }
-            None => fds.push(input(self.listener.as_fd())),
-        }
+        let mut fds = vec![self.control.poll_fd()];
         let running = self.running.values();
-        fds.extend(running.flat_map(|(_, running)| running.descriptors().map(input)));
+        fds.extend(running.flat_map(|(_, running)| running.descriptors().map(readable)));
         if self.stop_by.is_none() {
-            fds.push(input(stop));
+            fds.push(readable(stop));
         }
         let deadlines = self.running.values().filter_map(|(_, one)| one.deadline());
         let next = deadlines.chain(self.stop_by).min();
@@ -156,30 +142,14 @@ impl Runner {
         self.stop_by.get_or_insert(now + self.stop_grace);
     }
 
-    /// Lets a control process in, once the last one has been heard to its end.
-    fn accept(&mut self) -> anyhow::Result<()> {
-        match accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-            Ok(fd) => self.control = Some(Channel::from(fd)),
-            Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => {}
-            Err(errno) => bail!("cannot accept: {errno}"),
-        }
-        Ok(())
-    }
-
     /// Takes what the control process asks for; tells whether there may be more. Where the two do
     /// not understand each other this one ends, and is started again from the file that the other
     /// was started from.
     fn receive(&mut self, now: Instant) -> anyhow::Result<bool> {
         for _ in 0..REQUESTS_A_TURN {
-            if self.control.is_none() {
-                self.accept()?;
-            }
-            let Some(control) = &mut self.control else {
-                return Ok(false);
-            };
-            match control.receive() {
-                Ok(Some(Request::Hello { version: VERSION })) => {}
-                Ok(Some(Request::Hello { version })) => {
+            match self.control.hear().context("cannot accept")? {
+                Heard::Request(Request::Hello { version: VERSION }) => {}
+                Heard::Request(Request::Hello { version }) => {
                     self.forget_control();
                     self.complain(&format!(
                         "control speaks version {version}, hooks {VERSION}"
@@ -187,10 +157,10 @@ impl Runner {
                     self.stop(now);
                     return Ok(false);
                 }
-                Ok(Some(Request::Run { id, hook })) => self.ask(id, hook),
-                Ok(None) => return Ok(false),
-                Err(Error::Closed) => self.forget_control(),
-                Err(error) => {
+                Heard::Request(Request::Run { id, hook }) => self.ask(id, hook),
+                Heard::Nothing => return Ok(false),
+                Heard::End => self.forget_control(),
+                Heard::Nonsense(error) => {
                     self.forget_control();
                     self.complain(&format!("control is not understood: {error}"));
                     self.stop(now);
@@ -216,17 +186,17 @@ impl Runner {
                 continue;
             };
             let end = running.advance(now);
-            while let Some((source, text)) = running.output.pop() {
-                if self.outbox.len() < OUTPUT_WAITING {
+            while let Some((source, text)) = running.pop_line() {
+                if self.control.waiting() < OUTPUT_WAITING {
                     self.tell_output(&job, source, text);
                 } else {
-                    running.output.leave_out();
+                    running.leave_out();
                 }
             }
             match end {
                 Some(end) => {
                     self.queue.finish(&job.hook.interface);
-                    let left_out = running.output.left_out();
+                    let left_out = running.left_out();
                     self.tell_end(&job, End { left_out, ..end });
                 }
                 None => {
@@ -237,7 +207,7 @@ impl Runner {
         while let Some(job) = self.queue.start() {
             let started = match &self.refusal {
                 Some(reason) => Err(reason.clone()),
-                None => Running::start(now, &job.hook, self.as_root),
+                None => start(now, &job.hook, self.as_root),
             };
             match started {
                 Ok(running) => {
@@ -254,14 +224,14 @@ impl Runner {
 
     fn tell_output(&mut self, job: &Job, source: Source, text: String) {
         match job.id {
-            Some(id) => self.outbox.push_back(Event::Output { id, source, text }),
+            Some(id) => self.control.tell(Event::Output { id, source, text }),
             None => self.log.write(line::output(&job.hook, source, &text)),
         }
     }
 
     fn tell_end(&mut self, job: &Job, end: End) {
         match job.id {
-            Some(id) => self.outbox.push_back(Event::Ended { id, end }),
+            Some(id) => self.control.tell(Event::Ended { id, end }),
             None => {
                 for line in line::ended(&job.hook, &end) {
                     self.log.write(line);
@@ -270,24 +240,9 @@ impl Runner {
         }
     }
 
-    fn flush(&mut self) {
-        while let (Some(control), Some(event)) = (&mut self.control, self.outbox.front()) {
-            match control.send(event) {
-                Ok(()) => {
-                    self.outbox.pop_front();
-                }
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
-                // What it still asked for is to be read before it is forgotten.
-                Err(_) => return self.outbox.clear(),
-            }
-        }
-    }
-
     /// Nobody waits for an answer to what was asked for; it is run all the same.
     fn forget_control(&mut self) {
-        self.control = None;
-        self.outbox.clear();
+        self.control.forget();
         let running = self.running.values_mut().map(|(job, _)| job);
         for job in running.chain(self.queue.iter_mut()) {
             job.id = None;
@@ -310,7 +265,7 @@ impl Runner {
             let running = self.running.values();
             let mut fds: Vec<_> = running
                 .flat_map(|(_, running)| running.descriptors())
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+                .map(readable)
                 .collect();
             let tick = Timespec {
                 tv_sec: 0,
@@ -324,6 +279,23 @@ impl Runner {
         self.log
             .write(Line::new(Message::HookFailed, text.to_owned()));
     }
+}
+
+/// Starts a hook: there is nothing for it to read.
+fn start(now: Instant, hook: &Hook, as_root: bool) -> Result<Running, String> {
+    program::check(&hook.program).map_err(|error| error.to_string())?;
+    if as_root {
+        program::check_for_root(&hook.program).map_err(|error| error.to_string())?;
+    }
+    let launch = Launch {
+        program: &hook.program,
+        arguments: &hook.arguments,
+        path: PATH,
+        environment: &hook.environment,
+        input: &[],
+        timeout: hook.timeout,
+    };
+    Running::start(now, &launch)
 }
 
 /// Requests taken before the programs that run get their turn.

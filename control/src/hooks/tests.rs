@@ -16,10 +16,11 @@ use mio::{Events, Poll, Token};
 
 use super::client::Client;
 use super::environment::tests::{accounting, subject};
-use super::output::Output;
 use super::runner::{Options, Runner};
 use super::*;
 use crate::log::{Field, Line, Log, Message};
+use crate::programs::Outcome;
+use crate::programs::output::Output;
 
 #[test]
 fn a_hook_has_the_documented_environment_and_no_other() {

@@ -19,6 +19,7 @@ use super::store::Store;
 use super::tcp::{LINGER, Received, Stream};
 use crate::console::command::{self, Context as Facts};
 use crate::console::wire::{Reply, Request};
+use crate::dns;
 use crate::entropy::SystemEntropy;
 use crate::hooks;
 use crate::log::{Line, Log, Message};
@@ -31,6 +32,7 @@ const DATAPATH: Token = Token(2);
 const CONSOLE: Token = Token(3);
 const RESOLVER: Token = Token(4);
 const HOOKS: Token = Token(5);
+const DNS: Token = Token(6);
 /// From here on even numbers are TCP connections and odd ones are the console's.
 const FIRST_CONNECTION: usize = 16;
 
@@ -72,6 +74,7 @@ pub(super) struct EventLoop {
     datapath_unread: bool,
     console: Console,
     hooks: hooks::client::Client,
+    dns: dns::client::Client,
     signals: Option<UnixStream>,
     /// Set once the server has stopped: until when to wait for what is still to be sent.
     leave_by: Option<Instant>,
@@ -116,6 +119,7 @@ impl EventLoop {
             datapath_unread: false,
             signals: None,
             hooks: hooks::client::Client::new(&options.run_dir, HOOKS),
+            dns: dns::client::Client::new(&options.run_dir, DNS, now),
             leave_by: None,
             clock,
             poll,
@@ -175,6 +179,7 @@ impl EventLoop {
                 CONSOLE => self.console.note_waiting(),
                 RESOLVER => self.tell_resolved(now),
                 HOOKS => self.hooks.handle_ready(now, self.poll.registry()),
+                DNS => self.dns.handle_ready(now, self.poll.registry()),
                 Token(token) => {
                     let number = token.saturating_sub(FIRST_CONNECTION);
                     match (u32::try_from(number / 2), number % 2) {
@@ -223,7 +228,8 @@ impl EventLoop {
         }
         self.obey(now);
         self.hooks.advance(now, self.poll.registry());
-        while let Some(line) = self.hooks.poll_line() {
+        self.dns.advance(now, self.poll.registry());
+        while let Some(line) = self.hooks.poll_line().or_else(|| self.dns.poll_line()) {
             self.log.write(line);
         }
         let token = |id| Token(FIRST_CONNECTION + 2 * id + 1);
@@ -287,30 +293,40 @@ impl EventLoop {
     /// Carries out what the server wants until it wants nothing more.
     fn obey(&mut self, now: Instant) {
         while let Some(command) = self.server.poll_command() {
-            match command {
-                Command::Send { conn, bytes } => {
-                    let sent = self.streams.get_mut(&conn).map(|one| one.send(&bytes));
-                    if let Some(Err(_)) = sent {
-                        self.on_stream_end(now, conn);
-                    }
+            self.carry_out(now, command);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Send { conn, bytes } => {
+                let sent = self.streams.get_mut(&conn).map(|one| one.send(&bytes));
+                if let Some(Err(_)) = sent {
+                    self.on_stream_end(now, conn);
                 }
-                Command::Close { conn } => self.close(now, conn),
-                Command::Resolve { conn, host } => {
-                    self.resolving.insert(conn);
-                    self.resolver.look_up(conn, &host);
+            }
+            Command::Close { conn } => self.close(now, conn),
+            Command::Resolve { conn, host } => {
+                self.resolving.insert(conn);
+                self.resolver.look_up(conn, &host);
+            }
+            Command::Connect { conn, address } => {
+                if let Err(error) = self.connect(conn, address) {
+                    self.on_unreachable(now, conn, &error);
                 }
-                Command::Connect { conn, address } => {
-                    if let Err(error) = self.connect(conn, address) {
-                        self.on_unreachable(now, conn, &error);
-                    }
-                }
-                Command::Datapath(request) => {
-                    let sent = self.datapath.send(request);
-                    self.keep_datapath(now, sent);
-                }
-                Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
-                Command::Log(line) => self.log.write(line),
-                Command::RunHook(hook) => self.hooks.start(now, hook, self.poll.registry()),
+            }
+            Command::Datapath(request) => {
+                let sent = self.datapath.send(request);
+                self.keep_datapath(now, sent);
+            }
+            Command::CloseDatapath => self.datapath.close(now, self.poll.registry()),
+            Command::Log(line) => self.log.write(line),
+            Command::RunHook(hook) => self.hooks.start(now, hook, self.poll.registry()),
+            Command::SetDns { name, setting } => {
+                self.dns.set(now, name, setting, self.poll.registry());
+            }
+            Command::RevertDns { interface } => {
+                self.dns.revert(now, &interface, self.poll.registry());
             }
         }
     }
@@ -325,6 +341,7 @@ impl EventLoop {
             self.datapath.retry_at(),
             self.console.poll_timeout(),
             self.hooks.poll_timeout(),
+            self.dns.poll_timeout(),
             self.accept_at,
             self.closing.first().map(|&(at, _)| at),
             self.leave_by,
@@ -339,8 +356,10 @@ impl EventLoop {
             return false;
         }
         let leave_by = *self.leave_by.get_or_insert(now + LINGER);
-        let is_flushed =
-            self.streams.is_empty() && self.datapath.is_flushed() && self.hooks.is_flushed();
+        let is_flushed = self.streams.is_empty()
+            && self.datapath.is_flushed()
+            && self.hooks.is_flushed()
+            && self.dns.is_flushed();
         is_flushed || leave_by <= now
     }
 }

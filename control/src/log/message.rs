@@ -101,6 +101,10 @@ messages! {
     SessionFailed => "session-failed", ERROR, "pptp,ppp,error", 0x6cb60426_97d8426a_899fa518_7da556b1;
     /// `INTERFACE: what it does without: WHY`.
     Lacking => "lacking", WARN, "pptp,ppp,warning", 0x3f0c9d52_7a6e4b18_91d4c7e2_58ab60f3;
+    /// `INTERFACE: using DNS servers SERVERS`.
+    DnsUsed => "dns-used", INFO, "pptp,ppp,info", 0x667cb2c9_443748cc_a8e3e5c5_66f2e32a;
+    /// `INTERFACE: not using DNS servers SERVERS: WHY`, or they could not be taken back.
+    DnsFailed => "dns-failed", WARN, "pptp,ppp,warning", 0x4f4552d0_472340e6_8c7533c6_3e497ee2;
     /// `INTERFACE: terminating... - CAUSE`.
     Terminating => "terminating", INFO, "pptp,ppp,info", 0x9f94fa0a_383a4945_aff04ca6_05c6f9b7;
     /// `USER logged out, SECONDS RX-BYTES TX-BYTES RX-PACKETS TX-PACKETS from CALLER`.

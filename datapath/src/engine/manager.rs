@@ -3,7 +3,7 @@
 //! It outlives any control process. A new connection takes the place of the old one; sessions
 //! stay as they are and are listed to whoever says Hello.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::Ipv6Addr;
 use std::os::fd::AsRawFd;
@@ -21,7 +21,8 @@ use super::membership::Memberships;
 use super::netlink::Netlink;
 use super::reaper::Reaper;
 use super::registry::{Registry, Totals};
-use super::tun::Offload;
+use super::standing::{Ready, Returned, Standings};
+use super::tun::{Offload, Tun};
 use super::uplinks::Uplinks;
 use super::uring::hint;
 use super::worker::{Command, ControlFrame, Outbox, POOL_BUFFERS, Parts, Report, Worker};
@@ -29,7 +30,7 @@ use super::{membership, privileges, raw, tun};
 use crate::ids::{MAX_SESSIONS, SessionId, WorkerId};
 use crate::ipc::membership::MAX_ROUTES;
 use crate::ipc::seqpacket::{Channel, Error as ChannelError, Listener};
-use crate::ipc::{self, Event, Request, Tunnel, Warning, WorkerTotals};
+use crate::ipc::{self, Event, Request, Tunnel, WorkerTotals};
 use crate::session::{InnerAddress, Notice};
 
 const LISTENER: Token = Token(0);
@@ -37,6 +38,8 @@ const CONTROL: Token = Token(1);
 const WORKERS: Token = Token(2);
 const SIGNAL: Token = Token(3);
 const FIREWALL: Token = Token(4);
+/// Interfaces that stand without a session have those from here on.
+const FIRST_STANDING: usize = 16;
 
 /// PPP frames on their way to the control process; beyond it peers' frames are dropped.
 const FRAMES_QUEUED: usize = 4096;
@@ -66,8 +69,9 @@ pub struct Manager {
     reaper: Reaper,
     inboxes: Arc<Inboxes>,
     /// The kernel's index of each session's interface.
-    interfaces: HashMap<SessionId, u32>,
+    interfaces: BTreeMap<SessionId, u32>,
     memberships: Memberships,
+    standings: Standings,
 }
 
 /// A worker's thread, and how to tell it something.
@@ -159,6 +163,7 @@ impl Manager {
         if let Some(fd) = memberships.watched() {
             registry.register(&mut SourceFd(&fd), FIREWALL, Interest::READABLE)?;
         }
+        let standings = Standings::new(registry, FIRST_STANDING, setup.offload)?;
         let manager = Self {
             poll,
             listener: setup.listener,
@@ -174,8 +179,9 @@ impl Manager {
             frames,
             reaper,
             inboxes,
-            interfaces: HashMap::new(),
+            interfaces: BTreeMap::new(),
             memberships,
+            standings,
         };
         Ok((manager, setup.signal))
     }
@@ -204,6 +210,13 @@ impl Manager {
             if events.iter().any(|event| event.token() == FIREWALL) {
                 self.memberships.repair();
             }
+            for event in &events {
+                if event.token().0 >= FIRST_STANDING
+                    && let Some(event) = self.standings.handle_ready(event.token())
+                {
+                    self.say(event);
+                }
+            }
             if let Err(broken) = self.take_reports() {
                 break Err(broken);
             }
@@ -227,6 +240,7 @@ impl Manager {
             }
         }
         self.memberships.leave_all();
+        self.standings.unpin_all();
         for report in self.reports.try_iter() {
             if let Report::Released(tun) = report {
                 self.reaper.bury(tun);
@@ -250,6 +264,7 @@ impl Manager {
                         continue;
                     }
                     tracing::info!("control process connected");
+                    self.standings.begin_anew();
                     self.control = Some(channel);
                 }
                 Ok(None) => return,
@@ -314,18 +329,15 @@ impl Manager {
                 self.tell_owner(session, Command::SetMppe(session, rx, tx));
             }
             Request::ResetMppe { session } => self.tell_owner(session, Command::ResetMppe(session)),
-            Request::Attach { session, interface } => match self.attach(session, &interface) {
-                Ok((event, warnings)) => {
-                    self.say(event);
-                    for warning in warnings {
-                        self.say(Event::Warning { session, warning });
-                    }
+            Request::Attach { session, interface } => {
+                if let Err(reason) = self.attach(session, &interface) {
+                    self.say(Event::Failed { session, reason });
                 }
-                Err(reason) => self.say(Event::Failed { session, reason }),
-            },
+            }
             Request::SetIpv6 { session, address } => self.set_ipv6(session, address),
             Request::Detach { session } => {
                 self.interfaces.remove(&session);
+                self.standings.forget(session);
                 self.tell_owner(session, Command::Detach(session));
             }
             Request::SetLimits { session, limits } => {
@@ -340,12 +352,26 @@ impl Manager {
             }
             Request::Read { session } => self.tell_owner(session, Command::Read(session)),
             Request::Remove { session } => self.remove(session),
-            Request::Stand { .. }
-            | Request::Dismiss { .. }
-            | Request::DismissOthers
-            | Request::Await { .. }
-            | Request::Pin { .. }
-            | Request::Unpin { .. } => {}
+            Request::Stand { standing } => {
+                let event = self.standings.stand(standing);
+                self.say(event);
+            }
+            Request::Dismiss { name } => {
+                let dismissed = self.standings.dismiss(&name);
+                dismissed.into_iter().for_each(|tun| self.reaper.bury(tun));
+            }
+            Request::DismissOthers => {
+                let dismissed = self.standings.dismiss_others();
+                dismissed.into_iter().for_each(|tun| self.reaper.bury(tun));
+            }
+            Request::Await { name } => self.standings.await_packets(&name),
+            Request::Pin { name, server } => {
+                let sessions: BTreeSet<u32> = self.interfaces.values().copied().collect();
+                let is_session = |ifindex| sessions.contains(&ifindex);
+                let event = self.standings.pin(name, server, is_session);
+                self.say(event);
+            }
+            Request::Unpin { name } => self.standings.unpin(&name),
             Request::ReadTotals => {
                 if self.totals.ask() {
                     for worker in 0..self.workers.len() {
@@ -404,13 +430,19 @@ impl Manager {
         Ok(way.uplink)
     }
 
-    fn attach(
-        &mut self,
-        id: SessionId,
-        interface: &ipc::Interface,
-    ) -> Result<(Event, Vec<Warning>), String> {
+    /// Gives the session its interface, or has it given later, and says so.
+    fn attach(&mut self, id: SessionId, interface: &ipc::Interface) -> Result<(), String> {
         let owner = self.registry.owner(id);
-        let owner = owner.ok_or_else(|| format!("no session {}", id.0))?;
+        owner.ok_or_else(|| format!("no session {}", id.0))?;
+        if interface.stands {
+            let ready = self
+                .standings
+                .attach(id, interface, &mut self.memberships)?;
+            if let Some(ready) = ready {
+                self.hand_over(id, interface, ready);
+            }
+            return Ok(());
+        }
         let membership = &interface.membership;
         let (mut warnings, mut joined) = (Vec::new(), None);
         let created = tun::create_prepared(interface, self.offload, |ifindex, name| {
@@ -424,9 +456,25 @@ impl Manager {
                 return Err(format!("{error:#}"));
             }
         };
-        let routes = &membership.routes;
-        warnings.extend(membership::add_routes(tun.ifindex, routes));
-        let networks = routes.iter().take(MAX_ROUTES);
+        warnings.extend(membership::add_routes(tun.ifindex, &membership.routes));
+        let waiting = Vec::new();
+        let ready = Ready {
+            tun,
+            warnings,
+            waiting,
+        };
+        self.hand_over(id, interface, ready);
+        Ok(())
+    }
+
+    /// Gives the worker the interface, and says so.
+    fn hand_over(&mut self, id: SessionId, interface: &ipc::Interface, ready: Ready) {
+        let Ready {
+            tun,
+            warnings,
+            waiting,
+        } = ready;
+        let networks = interface.membership.routes.iter().take(MAX_ROUTES);
         let networks = networks.map(|route| route.destination).collect();
         if self.offload && tun.offload < Offload::Udp && !self.offload_missed {
             // One is as all the others.
@@ -437,7 +485,7 @@ impl Manager {
                 "the kernel does not leave us all that it could; Linux 6.2 does"
             );
         }
-        self.tell(owner, Command::SetNetworks(id, networks));
+        self.tell_owner(id, Command::SetNetworks(id, networks));
         let inner = InnerAddress {
             peer: interface.peer,
             check_source: interface.check_source,
@@ -445,13 +493,39 @@ impl Manager {
             mtu: interface.mtu,
         };
         self.interfaces.insert(id, tun.ifindex);
-        let attached = Event::Attached {
+        self.say(Event::Attached {
             session: id,
             kernel_name: tun.kernel_name.clone(),
             ifindex: tun.ifindex,
-        };
-        self.tell(owner, Command::Attach(id, tun, inner));
-        Ok((attached, warnings))
+        });
+        for warning in warnings {
+            self.say(Event::Warning {
+                session: id,
+                warning,
+            });
+        }
+        match self.registry.owner(id) {
+            Some(owner) => self.tell(owner, Command::Attach(id, tun, inner, waiting)),
+            // It was removed while it waited for the interface.
+            None => {
+                self.memberships.leave([tun.ifindex]);
+                self.take_back(tun);
+            }
+        }
+    }
+
+    /// Nobody reads or writes an interface any more, and it is in no membership.
+    fn take_back(&mut self, tun: Tun) {
+        match self.standings.take_back(tun, &mut self.memberships) {
+            Returned::Deleted(tun) => self.reaper.bury(tun),
+            Returned::Kept => {}
+            Returned::Taken(session, interface, Ok(ready)) => {
+                self.hand_over(session, &interface, ready);
+            }
+            Returned::Taken(session, _, Err(reason)) => {
+                self.say(Event::Failed { session, reason });
+            }
+        }
     }
 
     fn set_ipv6(&mut self, id: SessionId, address: Option<Ipv6Addr>) {
@@ -465,11 +539,13 @@ impl Manager {
             // IPv4 works all the same.
             tracing::warn!(session = id.0, "no IPv6: {error:#}");
         }
+        self.standings.note_link_local(ifindex, address);
         self.tell_owner(id, Command::SetIpv6(id, address.is_some()));
     }
 
     fn remove(&mut self, id: SessionId) {
         self.interfaces.remove(&id);
+        self.standings.forget(id);
         let Some((tunnel, worker)) = self.registry.begin_removal(id) else {
             return self.say(Event::Failed {
                 session: id,
@@ -523,7 +599,7 @@ impl Manager {
         self.memberships
             .leave(released.iter().map(|tun| tun.ifindex));
         for tun in released {
-            self.reaper.bury(tun);
+            self.take_back(tun);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ pub mod probe;
 pub mod raw;
 pub mod reaper;
 pub mod registry;
+pub mod standing;
 #[cfg(test)]
 mod testing;
 pub mod tun;

@@ -2,6 +2,7 @@
 //! time, each acknowledged.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use netlink_packet_core::{
@@ -22,10 +23,15 @@ use netlink_sys::{Socket, SocketAddr};
 use super::xsk;
 
 pub mod lookup;
+mod pins;
 mod routes;
+
+pub use pins::Pin;
 
 /// Room for one answer: an interface with all its statistics takes about 2 KB.
 const ANSWER_BYTES: usize = 32 * 1024;
+/// How long the kernel may take to notice a carrier, which it does within a millisecond.
+const RUNNING: Duration = Duration::from_millis(50);
 
 /// A connection to the kernel.
 #[derive(Debug)]
@@ -56,33 +62,51 @@ impl Netlink {
     /// # Errors
     /// What the kernel says, with what was asked of it.
     pub fn raise(&mut self, ifindex: u32, mtu: u16, ours: Ipv4Addr, peer: Ipv4Addr) -> Result<()> {
+        self.prepare(ifindex, mtu)?;
+        self.add_address(ifindex, ours, peer)?;
+        self.set_up(ifindex)
+    }
+
+    /// Raises an interface that has no address yet; else as [`Self::raise`].
+    ///
+    /// # Errors
+    /// As [`Self::raise`].
+    pub fn raise_bare(&mut self, ifindex: u32, mtu: u16) -> Result<()> {
+        self.prepare(ifindex, mtu)?;
+        self.set_up(ifindex)
+    }
+
+    /// Sets how many bytes the largest packet of an interface has.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_mtu(&mut self, ifindex: u32, mtu: u16) -> Result<()> {
         let mut link = link(ifindex);
         link.attributes.push(LinkAttribute::Mtu(mtu.into()));
         self.change(RouteNetlinkMessage::SetLink(link))
-            .context("setting its MTU")?;
-        // Refused by a kernel without IPv6, which needs no telling.
-        let _ = self.disable_address_generation(ifindex);
-        let mut address = AddressMessage::default();
-        address.header.family = AddressFamily::Inet;
-        address.header.prefix_len = 32;
-        address.header.scope = AddressScope::Universe;
-        address.header.index = ifindex;
-        address
-            .attributes
-            .push(AddressAttribute::Local(IpAddr::V4(ours)));
-        address
-            .attributes
-            .push(AddressAttribute::Address(IpAddr::V4(peer)));
+            .context("setting its MTU")
+    }
+
+    /// Gives an interface an address, and a route to the peer's, unless that is the same.
+    ///
+    /// # Errors
+    /// What the kernel says; EEXIST if it has it already.
+    pub fn add_address(&mut self, ifindex: u32, ours: Ipv4Addr, peer: Ipv4Addr) -> Result<()> {
         self.request(
-            RouteNetlinkMessage::NewAddress(address),
+            RouteNetlinkMessage::NewAddress(point_to_point(ifindex, ours, peer)),
             NLM_F_CREATE | NLM_F_EXCL,
         )
-        .with_context(|| format!("giving it the address {ours} with peer {peer}"))?;
-        let mut up = self::link(ifindex);
-        up.header.flags = LinkFlags::Up;
-        up.header.change_mask = LinkFlags::Up;
-        self.change(RouteNetlinkMessage::SetLink(up))
-            .context("raising it")
+        .with_context(|| format!("giving it the address {ours} with peer {peer}"))
+    }
+
+    /// Takes an address away. With the last one go all routes through the interface.
+    ///
+    /// # Errors
+    /// What the kernel says; EADDRNOTAVAIL if it has no such address.
+    pub fn delete_address(&mut self, ifindex: u32, ours: Ipv4Addr, peer: Ipv4Addr) -> Result<()> {
+        let address = point_to_point(ifindex, ours, peer);
+        self.request(RouteNetlinkMessage::DelAddress(address), 0)
+            .with_context(|| format!("taking away the address {ours} with peer {peer}"))
     }
 
     /// Gives an interface a link-local address.
@@ -90,24 +114,40 @@ impl Netlink {
     /// # Errors
     /// What the kernel says: EACCES or EOPNOTSUPP where IPv6 is switched off.
     pub fn add_link_local(&mut self, ifindex: u32, ours: Ipv6Addr) -> Result<()> {
-        let mut address = AddressMessage::default();
-        address.header.family = AddressFamily::Inet6;
-        address.header.prefix_len = 64;
-        address.header.scope = AddressScope::Link;
-        address.header.index = ifindex;
-        // Nobody else can have it: IPV6CP made the two identifiers different.
-        address.header.flags = AddressHeaderFlags::Nodad;
-        address
-            .attributes
-            .push(AddressAttribute::Local(IpAddr::V6(ours)));
-        address
-            .attributes
-            .push(AddressAttribute::Address(IpAddr::V6(ours)));
         self.request(
-            RouteNetlinkMessage::NewAddress(address),
+            RouteNetlinkMessage::NewAddress(link_local(ifindex, ours)),
             NLM_F_CREATE | NLM_F_EXCL,
         )
         .with_context(|| format!("giving it the address {ours}"))
+    }
+
+    /// Takes a link-local address away.
+    ///
+    /// # Errors
+    /// What the kernel says; EADDRNOTAVAIL if it has no such address.
+    pub fn delete_link_local(&mut self, ifindex: u32, ours: Ipv6Addr) -> Result<()> {
+        let address = link_local(ifindex, ours);
+        self.request(RouteNetlinkMessage::DelAddress(address), 0)
+            .with_context(|| format!("taking away the address {ours}"))
+    }
+
+    fn prepare(&mut self, ifindex: u32, mtu: u16) -> Result<()> {
+        self.set_mtu(ifindex, mtu)?;
+        // Refused by a kernel without IPv6, which needs no telling.
+        let _ = self.disable_address_generation(ifindex);
+        Ok(())
+    }
+
+    /// Raises an interface.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_up(&mut self, ifindex: u32) -> Result<()> {
+        let mut up = link(ifindex);
+        up.header.flags = LinkFlags::Up;
+        up.header.change_mask = LinkFlags::Up;
+        self.change(RouteNetlinkMessage::SetLink(up))
+            .context("raising it")
     }
 
     /// Gives an interface a second name, of up to 127 bytes.
@@ -143,6 +183,22 @@ impl Netlink {
         let mut link = link(0);
         link.attributes.push(LinkAttribute::Group(group));
         self.change(RouteNetlinkMessage::DelLink(link))
+    }
+
+    /// Waits until the kernel has noticed that an interface has a carrier: before it drops what is
+    /// sent. That is a moment; after [`RUNNING`] it is left to itself.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn wait_until_running(&mut self, ifindex: u32) -> Result<()> {
+        for _ in 0..RUNNING.as_millis() {
+            let link = self.link_by_index(ifindex)?;
+            if link.header.flags.contains(LinkFlags::Running) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// The index of an interface.
@@ -305,6 +361,39 @@ fn is_missing(error: &anyhow::Error) -> bool {
         .downcast_ref::<std::io::Error>()
         .and_then(std::io::Error::raw_os_error);
     error == Some(libc::ENODEV)
+}
+
+/// An address of one end of a tunnel, with that of the other.
+fn point_to_point(ifindex: u32, ours: Ipv4Addr, peer: Ipv4Addr) -> AddressMessage {
+    let mut address = AddressMessage::default();
+    address.header.family = AddressFamily::Inet;
+    address.header.prefix_len = 32;
+    address.header.scope = AddressScope::Universe;
+    address.header.index = ifindex;
+    address
+        .attributes
+        .push(AddressAttribute::Local(IpAddr::V4(ours)));
+    address
+        .attributes
+        .push(AddressAttribute::Address(IpAddr::V4(peer)));
+    address
+}
+
+fn link_local(ifindex: u32, ours: Ipv6Addr) -> AddressMessage {
+    let mut address = AddressMessage::default();
+    address.header.family = AddressFamily::Inet6;
+    address.header.prefix_len = 64;
+    address.header.scope = AddressScope::Link;
+    address.header.index = ifindex;
+    // Nobody else can have it: IPV6CP made the two identifiers different.
+    address.header.flags = AddressHeaderFlags::Nodad;
+    address
+        .attributes
+        .push(AddressAttribute::Local(IpAddr::V6(ours)));
+    address
+        .attributes
+        .push(AddressAttribute::Address(IpAddr::V6(ours)));
+    address
 }
 
 fn link(ifindex: u32) -> LinkMessage {

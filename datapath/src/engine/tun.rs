@@ -14,6 +14,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 use super::netlink::Netlink;
 use crate::ipc::Interface;
@@ -59,6 +61,45 @@ pub enum Offload {
     Udp,
 }
 
+impl Tun {
+    /// Says whether what is sent through the interface arrives anywhere. Without a carrier the
+    /// kernel drops it; addresses and routes stay.
+    ///
+    /// # Errors
+    /// What ioctl(2) says; EINVAL before Linux 5.0.
+    pub fn set_carrier(&self, carrier: bool) -> io::Result<()> {
+        let carrier = libc::c_int::from(carrier);
+        // SAFETY: this ioctl reads one int, which outlives the call.
+        if unsafe { libc::ioctl(self.fd.as_raw_fd(), TUNSETCARRIER, &raw const carrier) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Lets [`Self::read`] return without a packet, which a worker's ring must not see.
+    ///
+    /// # Errors
+    /// What fcntl(2) says.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        let mut flags = fcntl_getfl(&self.fd)?;
+        flags.set(OFlags::NONBLOCK, nonblocking);
+        Ok(fcntl_setfl(&self.fd, flags)?)
+    }
+
+    /// Reads a packet, if there is one, with its virtio-net header, if there are any. To be called
+    /// while no worker has the interface.
+    ///
+    /// # Errors
+    /// What read(2) says.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match rustix::io::read(&self.fd, buffer) {
+            Ok(len) => Ok(Some(len)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
@@ -97,42 +138,68 @@ pub fn create_prepared(
     prepare: impl FnOnce(u32, &str),
 ) -> Result<Tun> {
     let mut netlink = Netlink::open()?;
-    let (fd, kernel_name) = open(&interface.name, offload)?;
+    let in_words = || format!("interface {}", interface.name);
+    let tun = open(&mut netlink, &interface.name, offload).with_context(in_words)?;
+    let configure = || {
+        prepare(tun.ifindex, &tun.kernel_name);
+        let (ours, peer) = (interface.address, interface.peer);
+        netlink.raise(tun.ifindex, interface.mtu, ours, peer)?;
+        if let Some(ours) = interface.ipv6
+            && let Err(error) = netlink.add_link_local(tun.ifindex, ours)
+        {
+            // IPv4 works all the same.
+            tracing::warn!(interface = %tun.kernel_name, "no IPv6: {error:#}");
+        }
+        name_fully(&mut netlink, &tun, &interface.name);
+        Ok::<_, anyhow::Error>(())
+    };
+    configure().with_context(in_words)?;
+    Ok(tun)
+}
+
+/// Creates an interface that has no address yet, and raises it without a carrier.
+///
+/// # Errors
+/// What the kernel says, with the interface's name.
+pub fn create_bare(netlink: &mut Netlink, name: &str, mtu: u16, offload: bool) -> Result<Tun> {
+    let in_words = || format!("interface {name}");
+    let tun = open(netlink, name, offload).with_context(in_words)?;
+    tun.set_carrier(false).with_context(in_words)?;
+    netlink
+        .raise_bare(tun.ifindex, mtu)
+        .with_context(in_words)?;
+    name_fully(netlink, &tun, name);
+    Ok(tun)
+}
+
+/// Gives an interface the operator's name as well, if the kernel's is a shortened one.
+fn name_fully(netlink: &mut Netlink, tun: &Tun, name: &str) {
+    let altname = altname(name);
+    if altname != tun.kernel_name
+        && let Err(error) = netlink.set_altname(tun.ifindex, &altname)
+    {
+        // Taken by another session of the user: the kernel's name still tells them apart.
+        tracing::debug!(interface = %tun.kernel_name, "no altname: {error:#}");
+    }
+}
+
+fn open(netlink: &mut Netlink, name: &str, offload: bool) -> Result<Tun> {
+    let (fd, kernel_name) = open_device(name, offload)?;
     let offload = if offload {
         set_offload(&fd)
     } else {
         Offload::Off
     };
-    let configure = || {
-        let ifindex = netlink.ifindex(&kernel_name)?;
-        prepare(ifindex, &kernel_name);
-        netlink.raise(ifindex, interface.mtu, interface.address, interface.peer)?;
-        if let Some(ours) = interface.ipv6
-            && let Err(error) = netlink.add_link_local(ifindex, ours)
-        {
-            // IPv4 works all the same.
-            tracing::warn!(interface = %kernel_name, "no IPv6: {error:#}");
-        }
-        let altname = altname(&interface.name);
-        if altname != kernel_name
-            && let Err(error) = netlink.set_altname(ifindex, &altname)
-        {
-            // Taken by another session of the user: the kernel's name still tells them apart.
-            tracing::debug!(interface = %kernel_name, "no altname: {error:#}");
-        }
-        Ok::<_, anyhow::Error>(ifindex)
-    };
-    let ifindex = configure().with_context(|| format!("interface {}", interface.name))?;
     Ok(Tun {
         fd,
+        ifindex: netlink.ifindex(&kernel_name)?,
         kernel_name,
-        ifindex,
         offload,
     })
 }
 
 /// Opens a TUN under the first of the names that is free.
-fn open(name: &str, vnet_header: bool) -> Result<(OwnedFd, String)> {
+fn open_device(name: &str, vnet_header: bool) -> Result<(OwnedFd, String)> {
     for attempt in 0..NAMES_TRIED {
         // Where thousands of names begin the same way, the first free number is far away.
         let number = if attempt < NAMES_IN_ORDER {
@@ -185,6 +252,7 @@ fn set_offload(fd: &OwnedFd) -> Offload {
 
 /// <linux/if_tun.h>
 const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
+const TUNSETCARRIER: libc::c_ulong = 0x4004_54e2;
 const TUN_F_CSUM: libc::c_ulong = 0x01;
 const TUN_F_TSO4: libc::c_ulong = 0x02;
 const TUN_F_TSO6: libc::c_ulong = 0x04;

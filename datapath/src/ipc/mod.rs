@@ -284,7 +284,8 @@ pub enum Event {
     Hello {
         /// The sender's [`VERSION`]; if it differs, nothing else is understood.
         version: u16,
-        /// The interfaces it was started for, in that order.
+        /// The interfaces it was started for, in that order; none if all takes raw sockets, whatever
+        /// interface it goes through.
         uplinks: Vec<Uplink>,
         /// How many workers there are.
         workers: u16,

@@ -183,6 +183,16 @@ fn a_client_that_is_turned_away_says_why() {
 }
 
 #[test]
+fn a_datapath_for_no_interface_in_particular_moves_frames_by_raw_sockets() {
+    let mut snapshot = with_datapath();
+    if let Some(datapath) = &mut snapshot.datapath {
+        datapath.uplinks.clear();
+    }
+    let shown = text("datapath print", &snapshot);
+    assert!(shown.starts_with("         io: raw\n"), "{shown}");
+}
+
+#[test]
 fn the_datapath_shows_what_moves_frames() {
     assert_eq!(
         text("datapath print", &with_datapath()),

@@ -15,6 +15,8 @@ use greyhound_datapath::stats::SessionCounters;
 use super::super::datapath::SOCKET;
 use super::*;
 use crate::console::wire;
+use crate::dns::keeper::{self, Keeper};
+use crate::dns::resolver::Places;
 use crate::hooks::runner::{self, Runner};
 use crate::model::Config;
 use crate::pptp::requests::{call_request, start_request};
@@ -264,6 +266,57 @@ fn hooks_run_in_the_process_for_them_up_to_those_of_the_stop() {
     runner.join().unwrap();
     assert_eq!(std::fs::read_to_string(down).unwrap(), "reboot\nreboot\n");
     std::fs::remove_dir_all(out_dir).unwrap();
+}
+
+#[test]
+fn dns_servers_are_used_by_the_process_for_them_and_what_it_says_is_logged() {
+    let run_dir = folder();
+    let listener = Listener::bind(&run_dir.join(dns::SOCKET)).unwrap();
+    let keeper = Keeper::new(keeper::Options {
+        listener: listener.as_fd().try_clone_to_owned().unwrap(),
+        run_dir: run_dir.clone(),
+        places: Places {
+            path: run_dir.display().to_string(),
+            resolved: run_dir.clone(),
+        },
+        timeout: PATIENCE,
+        stop_grace: PATIENCE,
+        log: Log::default(),
+    });
+    let (mut stop, stopped) = StdUnixStream::pair().unwrap();
+    let keeper = thread::spawn(move || keeper.run(stopped).unwrap());
+    let options = Options::new(run_dir.clone(), run_dir.clone(), Config::default());
+    let log = options.log.clone();
+    let clock = super::super::clock;
+    let mut event_loop = EventLoop::new(options, 0, Box::new(clock)).unwrap();
+    let set = |name: &str| Command::SetDns {
+        name: name.to_owned(),
+        setting: dns::Setting {
+            interface: "pptp".to_owned(),
+            servers: vec![Ipv4Addr::LOCALHOST],
+            exclusively: false,
+        },
+    };
+    for name in ["one", "two"] {
+        event_loop.carry_out(clock(), set(name));
+        let start = format!("{name}: not using DNS servers 127.0.0.1: neither ");
+        let is_logged = || {
+            let recent = log.recent();
+            let mut lines = recent.iter();
+            lines.any(|entry| entry.line.text.starts_with(&start))
+        };
+        let deadline = clock() + PATIENCE;
+        while !is_logged() {
+            assert!(clock() < deadline, "{start}");
+            event_loop.turn().unwrap();
+        }
+        let interface = "pptp".to_owned();
+        event_loop.carry_out(clock(), Command::RevertDns { interface });
+        assert!(event_loop.dns.is_flushed());
+    }
+    stop.write_all(&[0]).unwrap();
+    keeper.join().unwrap();
+    std::fs::remove_dir_all(run_dir).unwrap();
 }
 
 #[test]

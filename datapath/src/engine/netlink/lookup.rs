@@ -7,11 +7,12 @@ use anyhow::{Context, Result, bail};
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload};
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{Netlink, mtu_of};
+use crate::ipc::Prefix;
 
 /// Bits of an IPv4 address.
 const WHOLE: u8 = 32;
@@ -38,6 +39,15 @@ pub struct DefaultRoute {
     pub ifindex: u32,
     /// Its metric, the lowest there is.
     pub metric: u32,
+}
+
+/// Where datagrams go first on their way to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The interface that they leave through.
+    pub ifindex: u32,
+    /// The router that they are given to; `None` if the address is on the link.
+    pub gateway: Option<Ipv4Addr>,
 }
 
 impl Netlink {
@@ -78,6 +88,44 @@ impl Netlink {
     /// # Errors
     /// What the kernel says.
     pub fn default_route(&mut self) -> Result<Option<DefaultRoute>> {
+        let mut best: Option<DefaultRoute> = None;
+        self.each_main_route(|route| {
+            let found = default_of(route);
+            // The kernel takes the first of equal ones, and lists it first.
+            best = best.into_iter().chain(found).min_by_key(|one| one.metric);
+        })?;
+        Ok(best)
+    }
+
+    /// The way to `destination` by the main table, as if there were no routes through interfaces
+    /// that are `avoided`; `None` if there is no other.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn route_around(
+        &mut self,
+        destination: Ipv4Addr,
+        avoided: impl Fn(u32) -> bool,
+    ) -> Result<Option<Hop>> {
+        let mut best: Option<((u8, u32), Hop)> = None;
+        self.each_main_route(|route| {
+            let Some(hop) = hop_of(route, destination).filter(|hop| !avoided(hop.ifindex)) else {
+                return;
+            };
+            // The longest prefix, and of those the smallest metric, and of those the first.
+            let rank = (
+                WHOLE - route.header.destination_prefix_length,
+                metric_of(route),
+            );
+            if best.as_ref().is_none_or(|(least, _)| rank < *least) {
+                best = Some((rank, hop));
+            }
+        })?;
+        Ok(best.map(|(_, hop)| hop))
+    }
+
+    /// Looks at each unicast route of the main table, in the kernel's order.
+    fn each_main_route(&mut self, mut look: impl FnMut(&RouteMessage)) -> Result<()> {
         let mut request = RouteMessage::default();
         request.header.address_family = AddressFamily::Inet;
         request.header.table = RouteHeader::RT_TABLE_MAIN;
@@ -89,16 +137,13 @@ impl Netlink {
             RouteNetlinkMessage::GetRoute(request),
             NLM_F_REQUEST | NLM_F_DUMP,
         )?;
-        let mut best: Option<DefaultRoute> = None;
         loop {
             for message in self.receive()? {
                 match message.payload {
                     NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => {
-                        let found = default_of(&route);
-                        // The kernel takes the first of equal ones, and lists it first.
-                        best = best.into_iter().chain(found).min_by_key(|one| one.metric);
+                        look(&route);
                     }
-                    NetlinkPayload::Done(_) => return Ok(best),
+                    NetlinkPayload::Done(_) => return Ok(()),
                     NetlinkPayload::Error(error) => return Err(error.to_io().into()),
                     NetlinkPayload::InnerMessage(_)
                     | NetlinkPayload::Noop
@@ -119,7 +164,7 @@ impl Netlink {
         Ok(name.to_owned())
     }
 
-    fn link_by_index(&mut self, ifindex: u32) -> Result<LinkMessage> {
+    pub(super) fn link_by_index(&mut self, ifindex: u32) -> Result<LinkMessage> {
         let mut request = LinkMessage::default();
         request.header.index = ifindex;
         // They are most of the answer, and some drivers take their time to collect them.
@@ -137,6 +182,34 @@ fn default_of(route: &RouteMessage) -> Option<DefaultRoute> {
     if route.header.destination_prefix_length != 0 {
         return None;
     }
+    Some(DefaultRoute {
+        ifindex: interface_of(route)?,
+        metric: metric_of(route),
+    })
+}
+
+/// The next stop on the way to `destination`, if the route leads there and is alive.
+fn hop_of(route: &RouteMessage, destination: Ipv4Addr) -> Option<Hop> {
+    let dead = RouteFlags::from_bits_retain(RTNH_F_DEAD | RTNH_F_LINKDOWN);
+    if route.header.flags.intersects(dead) {
+        return None;
+    }
+    let to = route.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::Destination(RouteAddress::Inet(to)) = attribute {
+            Some(*to)
+        } else {
+            None
+        }
+    });
+    let length = route.header.destination_prefix_length;
+    let covered = Prefix::new(to.unwrap_or(Ipv4Addr::UNSPECIFIED), length)?;
+    (Prefix::new(destination, length)? == covered).then_some(Hop {
+        ifindex: interface_of(route)?,
+        gateway: gateway_of(route),
+    })
+}
+
+fn metric_of(route: &RouteMessage) -> u32 {
     let metric = route.attributes.iter().find_map(|attribute| {
         if let RouteAttribute::Priority(metric) = attribute {
             Some(*metric)
@@ -144,11 +217,12 @@ fn default_of(route: &RouteMessage) -> Option<DefaultRoute> {
             None
         }
     });
-    Some(DefaultRoute {
-        ifindex: interface_of(route)?,
-        metric: metric.unwrap_or(0),
-    })
+    metric.unwrap_or(0)
 }
+
+/// <linux/rtnetlink.h>
+const RTNH_F_DEAD: u32 = 1;
+const RTNH_F_LINKDOWN: u32 = 16;
 
 /// Where a route leads; the first of several ways.
 fn interface_of(route: &RouteMessage) -> Option<u32> {

@@ -24,20 +24,18 @@ impl Netlink {
     /// What the kernel says: ENETUNREACH if the gateway is not on the interface, EEXIST if the
     /// interface has this route already.
     pub fn add_route(&mut self, ifindex: u32, route: &Route) -> Result<()> {
-        let mut message = of_ours();
-        message.header.table = RouteHeader::RT_TABLE_MAIN;
-        message.header.kind = RouteType::Unicast;
-        message.header.destination_prefix_length = route.destination.length();
-        let attributes = &mut message.attributes;
-        let to = |address: Ipv4Addr| RouteAddress::Inet(address);
-        attributes.push(RouteAttribute::Destination(to(route.destination.address())));
-        attributes.push(RouteAttribute::Oif(ifindex));
-        attributes.push(RouteAttribute::Priority(route.metric));
-        match route.gateway.filter(|gateway| !gateway.is_unspecified()) {
-            Some(gateway) => attributes.push(RouteAttribute::Gateway(to(gateway))),
-            None => message.header.scope = RouteScope::Link,
-        }
+        let message = through(ifindex, route);
         self.request(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE)
+    }
+
+    /// Deletes a route that [`Self::add_route`] added.
+    ///
+    /// # Errors
+    /// What the kernel says; one that has gone already is none.
+    pub fn delete_route(&mut self, ifindex: u32, route: &Route) -> Result<()> {
+        let message = through(ifindex, route);
+        let deleted = self.request(RouteNetlinkMessage::DelRoute(message), 0);
+        deleted.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
     }
 
     /// Deletes every route that carries our number, and says how many there were.
@@ -90,7 +88,24 @@ impl Netlink {
     }
 }
 
-fn of_ours() -> RouteMessage {
+fn through(ifindex: u32, route: &Route) -> RouteMessage {
+    let mut message = of_ours();
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.kind = RouteType::Unicast;
+    message.header.destination_prefix_length = route.destination.length();
+    let attributes = &mut message.attributes;
+    let to = |address: Ipv4Addr| RouteAddress::Inet(address);
+    attributes.push(RouteAttribute::Destination(to(route.destination.address())));
+    attributes.push(RouteAttribute::Oif(ifindex));
+    attributes.push(RouteAttribute::Priority(route.metric));
+    match route.gateway.filter(|gateway| !gateway.is_unspecified()) {
+        Some(gateway) => attributes.push(RouteAttribute::Gateway(to(gateway))),
+        None => message.header.scope = RouteScope::Link,
+    }
+    message
+}
+
+pub(super) fn of_ours() -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet;
     message.header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
@@ -98,7 +113,7 @@ fn of_ours() -> RouteMessage {
 }
 
 /// It went with its interface in the meantime.
-fn is_gone(error: &anyhow::Error) -> bool {
+pub(super) fn is_gone(error: &anyhow::Error) -> bool {
     let error = error
         .downcast_ref::<io::Error>()
         .and_then(io::Error::raw_os_error);

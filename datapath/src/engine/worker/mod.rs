@@ -34,6 +34,7 @@ use limits::{Due, Timers};
 use merge::Merging;
 pub use receive::Arrived;
 use spin::Spin;
+use transmit::Read;
 
 /// Frames handled in one go. More adds latency and no speed.
 pub const BURST: usize = 64;
@@ -73,8 +74,9 @@ pub enum Command {
     SetMppe(SessionId, Option<Parameters>, Option<Parameters>),
     /// See [`crate::ipc::Request::ResetMppe`].
     ResetMppe(SessionId),
-    /// Move the session's packets to and from this interface.
-    Attach(SessionId, Tun, InnerAddress),
+    /// Move the session's packets to and from this interface, beginning with those that were read
+    /// from it before.
+    Attach(SessionId, Tun, InnerAddress, Vec<Vec<u8>>),
     /// These networks are behind the peer.
     SetNetworks(SessionId, Vec<Prefix>),
     /// Carry IPv6, or not.
@@ -456,7 +458,13 @@ impl Worker {
                     entry.session.reset_mppe();
                 }
             }
-            Command::Attach(id, tun, inner) => self.attach(id, tun, inner),
+            Command::Attach(id, tun, inner, waiting) => {
+                if let Some(token) = self.attach(id, tun, inner) {
+                    for read in waiting {
+                        self.send_read(token, Read::Kept(read));
+                    }
+                }
+            }
             Command::SetNetworks(id, networks) => {
                 if let Some(entry) = self.entry(id) {
                     entry.session.set_networks(networks);
@@ -497,7 +505,8 @@ impl Worker {
         }
     }
 
-    fn attach(&mut self, id: SessionId, tun: Tun, inner: InnerAddress) {
+    /// The token of the interface, if the session has it now.
+    fn attach(&mut self, id: SessionId, tun: Tun, inner: InnerAddress) -> Option<u64> {
         self.generation = self.generation.wrapping_add(1).max(token::FIRST_GENERATION);
         let token = token::interface(self.generation, id);
         let Some(entry) = self
@@ -506,7 +515,7 @@ impl Worker {
             .and_then(Option::as_mut)
         else {
             self.report(Report::Released(tun));
-            return;
+            return None;
         };
         if let Err(error) = self.uring.read(&tun, token) {
             self.report(Report::Failed(
@@ -514,13 +523,14 @@ impl Worker {
                 format!("cannot read {}: {error}", tun.kernel_name),
             ));
             self.report(Report::Released(tun));
-            return;
+            return None;
         }
         let former = entry.tun.replace((tun, token));
         entry.session.set_interface(Some(inner));
         if let Some((tun, token)) = former {
             self.release(tun, token);
         }
+        Some(token)
     }
 
     /// The interface is given back when the ring has let go of it.
@@ -561,7 +571,7 @@ impl Worker {
                 }
                 // Deaf on one ear, the worker would only seem to work.
                 Completion::PollEnded { error, .. } => return Err(error),
-                Completion::Read { token, bytes } => self.send_read(token, bytes),
+                Completion::Read { token, bytes } => self.send_read(token, Read::Ring(bytes)),
                 Completion::ReadEnded { token, error } => self.read_ended(token, &error),
                 Completion::Written {
                     token,

@@ -6,7 +6,7 @@
 //! queues before the interface, and tells whoever sends.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
@@ -104,9 +104,29 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 struct Stalled {
     token: u64,
-    bytes: ReadBuffer,
+    bytes: Read,
     /// The first of its packets that is not sent yet.
     next: usize,
+}
+
+/// What was read from an interface, with its virtio-net header if there is one.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// By the ring, into a buffer that goes back to it.
+    Ring(ReadBuffer),
+    /// By the main thread, while there was no session.
+    Kept(Vec<u8>),
+}
+
+impl Deref for Read {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Ring(buffer) => buffer,
+            Self::Kept(bytes) => bytes,
+        }
+    }
 }
 
 /// There is no free frame: nothing was done, and it is worth trying again later.
@@ -121,7 +141,7 @@ impl Outgoing {
 
 impl Worker {
     /// What was read from the interface with this token.
-    pub(super) fn send_read(&mut self, token: u64, bytes: ReadBuffer) {
+    pub(super) fn send_read(&mut self, token: u64, bytes: Read) {
         self.counters.tun_read += 1;
         let read = Stalled {
             token,

@@ -1,13 +1,13 @@
-//! What a hook writes, cut into lines: so many, so long, and the rest counted.
+//! What a program writes, cut into lines: so many, so long, and the rest counted.
 
 use std::collections::VecDeque;
 
 use super::Source;
 use crate::log::text;
 
-/// The lines of a hook. What it writes may be anything.
+/// The lines of a program. What it writes may be anything.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     lines: VecDeque<(Source, String)>,
     begun: [Vec<u8>; 2],
     /// Lines passed on.
@@ -16,11 +16,11 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// The most lines of one hook that are passed on.
-    pub(super) const LINES: usize = 100;
+    /// The most lines of one program that are passed on.
+    pub(crate) const LINES: usize = 100;
 
     /// Takes bytes that were written.
-    pub(super) fn take(&mut self, source: Source, bytes: &[u8]) {
+    pub(crate) fn take(&mut self, source: Source, bytes: &[u8]) {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             let begun = &mut self.begun[index(source)];
             // A line that is too long is cut where it is passed on: one byte more says that it was.
@@ -33,24 +33,24 @@ impl Output {
     }
 
     /// Nothing more comes: what has no line end is a line as well.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         for source in [Source::Stdout, Source::Stderr] {
             self.end_line(source);
         }
     }
 
     /// The next line.
-    pub(super) fn pop(&mut self) -> Option<(Source, String)> {
+    pub(crate) fn pop(&mut self) -> Option<(Source, String)> {
         self.lines.pop_front()
     }
 
     /// A line could not be passed on after all.
-    pub(super) const fn leave_out(&mut self) {
+    pub(crate) const fn leave_out(&mut self) {
         self.left_out += 1;
     }
 
     /// Lines that were not passed on.
-    pub(super) const fn left_out(&self) -> u64 {
+    pub(crate) const fn left_out(&self) -> u64 {
         self.left_out
     }
 

@@ -1,20 +1,37 @@
 //! One program that runs: its process group, its output, its time.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::output::Output;
-use super::program::{check, check_for_root};
-use super::{End, Hook, Outcome, Source};
+use super::{End, Outcome, Source};
 
-/// A hook that runs.
+/// A program to be run.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Launch<'a> {
+    /// Its absolute path.
+    pub(crate) program: &'a Path,
+    /// Its arguments.
+    pub(crate) arguments: &'a [String],
+    /// Where it finds programs that it names without a path.
+    pub(crate) path: &'a str,
+    /// Its whole environment, but for `PATH`.
+    pub(crate) environment: &'a [(String, String)],
+    /// What it has to read: less than a pipe holds.
+    pub(crate) input: &'a [u8],
+    /// How long it may take.
+    pub(crate) timeout: Duration,
+}
+
+/// A program that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
     child: Child,
     pidfd: OwnedFd,
     stdout: Option<ChildStdout>,
@@ -24,33 +41,40 @@ pub(super) struct Running {
     /// What the end is put down to, once the process group has been killed.
     killed: Option<Outcome>,
     /// What it wrote.
-    pub(super) output: Output,
+    output: Output,
 }
 
 impl Running {
-    /// Starts a program: no shell, nothing to read, `/` as its folder, the hook's environment and a
-    /// process group of its own.
+    /// Starts a program: no shell, `/` as its folder, just that environment and a process group of
+    /// its own.
     ///
     /// # Errors
-    /// There is no program that may be run; what to say of it.
-    pub(super) fn start(now: Instant, hook: &Hook, as_root: bool) -> Result<Self, String> {
-        check(&hook.program).map_err(|error| error.to_string())?;
-        if as_root {
-            check_for_root(&hook.program).map_err(|error| error.to_string())?;
-        }
-        let variables = hook.environment.iter();
-        let mut child = Command::new(&hook.program)
-            .args(&hook.arguments)
+    /// It cannot be run; what to say of it.
+    pub(crate) fn start(now: Instant, launch: &Launch<'_>) -> Result<Self, String> {
+        let program = launch.program.display();
+        let variables = launch.environment.iter();
+        let input = launch.input;
+        let stdin = if input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        };
+        let mut child = Command::new(launch.program)
+            .args(launch.arguments)
             .env_clear()
-            .env("PATH", PATH)
+            .env("PATH", launch.path)
             .envs(variables.map(|(name, value)| (name, value)))
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(|error| format!("{} cannot be run: {error}", hook.program.display()))?;
+            .map_err(|error| format!("{program} cannot be run: {error}"))?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // The pipe holds it all, so that this does not wait. Who does not read has its reasons.
+            let _ = pipe.write_all(input);
+        }
         match watch(&mut child) {
             Ok((pidfd, stdout, stderr)) => Ok(Self {
                 child,
@@ -58,7 +82,7 @@ impl Running {
                 stdout,
                 stderr,
                 since: now,
-                deadline: now + hook.timeout,
+                deadline: now + launch.timeout,
                 killed: None,
                 output: Output::default(),
             }),
@@ -66,16 +90,28 @@ impl Running {
                 // It does not go on unwatched.
                 kill(&child);
                 let _ = child.wait();
-                Err(format!(
-                    "{} cannot be watched: {error}",
-                    hook.program.display()
-                ))
+                Err(format!("{program} cannot be watched: {error}"))
             }
         }
     }
 
+    /// The next line that it wrote.
+    pub(crate) fn pop_line(&mut self) -> Option<(Source, String)> {
+        self.output.pop()
+    }
+
+    /// A line could not be passed on.
+    pub(crate) const fn leave_out(&mut self) {
+        self.output.leave_out();
+    }
+
+    /// Lines that were not passed on.
+    pub(crate) const fn left_out(&self) -> u64 {
+        self.output.left_out()
+    }
+
     /// What becomes readable when something is to be done.
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let pidfd = std::iter::once(self.pidfd.as_fd());
         let stdout = self.stdout.iter().map(AsFd::as_fd);
         pidfd
@@ -84,12 +120,12 @@ impl Running {
     }
 
     /// When to call [`Self::advance`] at the latest.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.killed.is_none().then_some(self.deadline)
     }
 
     /// Takes what was written, kills what took too long; returns how it ended, once it has.
-    pub(super) fn advance(&mut self, now: Instant) -> Option<End> {
+    pub(crate) fn advance(&mut self, now: Instant) -> Option<End> {
         // Looked at before the pipes: what it wrote before its end is in them then.
         let status = match self.child.try_wait() {
             Ok(status) => status,
@@ -109,7 +145,7 @@ impl Running {
     }
 
     /// Kills it, with all that it started and that did not leave its process group.
-    pub(super) fn kill(&mut self, why: Outcome) {
+    pub(crate) fn kill(&mut self, why: Outcome) {
         kill(&self.child);
         self.killed = Some(why);
     }
@@ -125,8 +161,8 @@ impl Running {
     }
 }
 
-/// Where a hook finds programs that it names without a path.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs are, as a rule.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What is read from a pipe at a time, so that one that is written without end holds nobody up.
 const BYTES_A_TURN: usize = 64 * 1024;
@@ -175,4 +211,4 @@ fn outcome(status: ExitStatus) -> Outcome {
 }
 
 /// How long what was killed may take to be gone.
-pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(1);
