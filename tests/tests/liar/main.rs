@@ -165,4 +165,4 @@ fn silences() -> Vec<Row> {
 const LIES_WATCHED: Duration = Duration::from_secs(12);
 
 /// Long enough for ten requests without an answer.
-const SILENCE_WATCHED: Duration = Duration::from_secs(32);
+const SILENCE_WATCHED: Duration = Duration::from_secs(31);
