@@ -71,6 +71,8 @@ messages! {
     NameNotResolved => "name-not-resolved", WARN, "pptp,ppp,warning", 0x51c6e2f8_0d7b4a93_b86f1e27_9c40d5aa;
     /// `INTERFACE: cannot connect to ADDRESS: WHY`.
     ConnectFailed => "connect-failed", WARN, "pptp,ppp,warning", 0xa7d83b19_62fe4c05_9e1a70b4_d3285f6c;
+    /// `INTERFACE: the server refused WHAT: WHY (result CODE)`.
+    CallRefused => "call-refused", ERROR, "pptp,ppp,error", 0x092c18f3_24864268_b4605f00_7d5db969;
     /// `INTERFACE: connecting...`.
     Connecting => "connecting", INFO, "pptp,ppp,info", 0x22c73866_785f48fc_9b237b13_48b721d9;
     /// Rcvd or sent a PPP control packet.

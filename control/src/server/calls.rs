@@ -331,6 +331,13 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         }
         self.commands.push_back(Command::Close { conn: id });
         if let Some(client) = conn.client {
+            if cause == Cause::CallRefused
+                && let Some(refused) = conn.pptp.refused()
+            {
+                let text = format!("the server refused {refused}");
+                let line = self.client_line(client, Message::CallRefused, &text);
+                self.log(line.with(Field::Caller, conn.peer));
+            }
             let session = self.clients.get(&client).and_then(|client| client.session);
             let had_session = session.is_some_and(|session| self.sessions.contains_key(&session));
             let told = conn.told || had_session;

@@ -109,20 +109,25 @@ fn lies() -> Vec<Row> {
         row(
             Lie::RefusesStart(StartResult::NotAuthorized, Error::None),
             "call refused",
-        ),
+        )
+        .says("the server refused the control connection: not authorized (result 4)"),
         row(
             Lie::RefusesStart(StartResult::GeneralError, Error::NoResource),
             "call refused",
-        ),
-        row(Lie::RefusesCall(Call::Busy, Error::None), "call refused"),
+        )
+        .says("the server refused the control connection: no resource (result 2, error 4)"),
+        row(Lie::RefusesCall(Call::Busy, Error::None), "call refused")
+            .says("the server refused the call: busy (result 4)"),
         row(
             Lie::RefusesCall(Call::GeneralError, Error::NoResource),
             "call refused",
-        ),
+        )
+        .says("the server refused the call: no resource (result 2, error 4)"),
         row(
             Lie::RefusesCall(Call::Unknown(99), Error::None),
             "call refused",
-        ),
+        )
+        .says("the server refused the call: unknown (result 99)"),
         row(Lie::HangsUp(Step::Connected), "hungup"),
         row(Lie::HangsUp(Step::Started), "hungup"),
         row(Lie::HangsUp(Step::Called), "hungup"),
