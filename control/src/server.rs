@@ -219,6 +219,8 @@ struct Client {
     session: Option<SessionId>,
     /// The address that it was given last.
     address: Option<Ipv4Addr>,
+    /// The interface whose name servers the system asks, or was to.
+    resolves_by: Option<String>,
     /// Tells its placeholders from those of the others.
     unit: u8,
     /// Why it ended the last time.

@@ -816,15 +816,17 @@ fn overhead((acfc, pfc): (bool, bool), encrypts: bool) -> u16 {
     outer + address_control + mppe_overhead(pfc, encrypts) + protocol
 }
 
+/// Whether an address can be that of another host, or of ours towards it.
+pub(crate) fn is_host(address: Ipv4Addr) -> bool {
+    let [first, ..] = address.octets();
+    !(address.is_loopback() || first == 0 || first >= 224)
+}
+
 /// An address of a tunnel that no interface can have, or both ends the same.
 fn unusable(network: &Network) -> Option<Ipv4Addr> {
-    let cannot = |address: &Ipv4Addr| {
-        let [first, ..] = address.octets();
-        address.is_loopback() || first == 0 || first >= 224
-    };
     [network.ours, network.peer]
         .into_iter()
-        .find(cannot)
+        .find(|address| !is_host(*address))
         .or_else(|| (network.ours == network.peer).then_some(network.peer))
 }
 

@@ -64,6 +64,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             attempt: Attempt::default(),
             session: None,
             address: None,
+            resolves_by: None,
             last_end: None,
         };
         self.clients.insert(client, state);

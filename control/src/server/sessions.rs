@@ -192,6 +192,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             && let Some(client) = self.clients.get_mut(&client)
         {
             client.last_end = Some(cause);
+            if let Some(interface) = client.resolves_by.take() {
+                self.commands.push_back(Command::RevertDns { interface });
+            }
         }
         if let Some(conn) = self.conns.get_mut(&conn_id) {
             conn.sessions -= 1;
@@ -235,9 +238,11 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             Stage::Authenticated | Stage::Connected => {}
             Stage::Establishing | Stage::Removing | Stage::Gone => return,
         }
-        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage()) {
-            let ours = entry.session.up().map(|up| up.network.ours);
-            return self.note_client_up(now, client, ours);
+        if let (Some(client), Stage::Connected) = (entry.client, entry.session.stage())
+            && let Some(up) = entry.session.up()
+        {
+            let (network, kernel_name) = (up.network, entry.session.kernel_name().to_owned());
+            return self.note_client_up(now, client, &network, &kernel_name);
         }
         if let Some(conn) = self.conns.get_mut(&entry.conn)
             && std::mem::take(&mut conn.is_stranger)

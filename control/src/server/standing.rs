@@ -8,10 +8,12 @@ use greyhound_datapath::ipc::{Placeholder, Prefix, Request, Route, Standing, War
 
 use super::{ClientId, Command, Datapath, Server, Timer};
 use crate::dialer::Stage;
+use crate::dns;
 use crate::entropy::Entropy;
-use crate::model::PptpClient;
-use crate::session::interface_name;
+use crate::model::{PeerDns, PptpClient};
+use crate::ppp::Network;
 use crate::session::line::Message;
+use crate::session::{interface_name, is_host};
 
 /// How many clients have placeholders of their own.
 const UNITS: u8 = 100;
@@ -90,18 +92,46 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         &mut self,
         now: Instant,
         client: ClientId,
-        ours: Option<Ipv4Addr>,
+        network: &Network,
+        kernel_name: &str,
     ) {
         let Some(state) = self.clients.get_mut(&client) else {
             return;
         };
         state.dialer.handle_up(now);
-        if let Some(ours) = ours
-            && state.address.replace(ours) != Some(ours)
-            && state.config.dial_on_demand
-        {
+        let ours = Some(network.ours);
+        if std::mem::replace(&mut state.address, ours) != ours && state.config.dial_on_demand {
             self.stand(client);
         }
+        self.use_peer_dns(client, network, kernel_name);
+    }
+
+    /// Has the system's resolver ask the server's name servers, once, if that is wanted.
+    fn use_peer_dns(&mut self, client: ClientId, network: &Network, kernel_name: &str) {
+        let Some(state) = self.clients.get_mut(&client) else {
+            return;
+        };
+        let how = state.config.use_peer_dns;
+        if how == PeerDns::No || state.resolves_by.is_some() {
+            return;
+        }
+        state.resolves_by = Some(kernel_name.to_owned());
+        let name = state.config.name.clone();
+        let told = network.dns.into_iter().flatten();
+        let servers: Vec<_> = told.filter(|server| is_host(*server)).collect();
+        if servers.is_empty() {
+            let text = "use-peer-dns: the server gave no DNS servers";
+            let line = self.client_line(client, Message::DnsFailed, text);
+            return self.log(line);
+        }
+        self.commands.push_back(Command::SetDns {
+            name,
+            setting: dns::Setting {
+                interface: kernel_name.to_owned(),
+                servers,
+                exclusively: how == PeerDns::Exclusively,
+            },
+        });
     }
 
     /// Lets go of the way to the server.

@@ -1018,6 +1018,8 @@ struct Host {
     log: Vec<String>,
     lines: Vec<Line>,
     hooks: Vec<Hook>,
+    /// What was asked of the system's resolver.
+    dns: Vec<Command>,
     /// Bytes for the other host.
     tcp: VecDeque<(ConnId, Vec<u8>)>,
     connects: VecDeque<ConnId>,
@@ -1051,6 +1053,7 @@ impl Host {
             log: Vec::new(),
             lines: Vec::new(),
             hooks: Vec::new(),
+            dns: Vec::new(),
             tcp: VecDeque::new(),
             connects: VecDeque::new(),
             closes: VecDeque::new(),
@@ -1136,7 +1139,7 @@ impl Host {
                 }
                 Command::CloseDatapath => panic!("the versions are the same"),
                 Command::RunHook(hook) => self.hooks.push(hook),
-                Command::SetDns { .. } | Command::RevertDns { .. } => {}
+                Command::SetDns { .. } | Command::RevertDns { .. } => self.dns.push(command),
                 Command::Log(line) => {
                     self.log.push(format!("{} {}", line.topics, line.text));
                     self.lines.push(line);

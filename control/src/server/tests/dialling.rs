@@ -318,6 +318,48 @@ fn a_datapath_that_starts_anew_waits_for_packets_again() {
 }
 
 #[test]
+fn the_server_s_name_servers_are_asked_while_there_is_a_session() {
+    let config = SERVER.replace(
+        "add name=pooled ",
+        "add name=pooled dns-server=10.0.0.53,10.0.0.54 ",
+    );
+    for (wanted, exclusively) in [("yes", false), ("exclusively", true)] {
+        let mut world = World::new(&config, &[]);
+        world.change_client(&format!(
+            "/interface pptp-client add name=out1 user=bob password=secret connect-to=192.0.2.2 \
+             use-peer-dns={wanted} disabled=no"
+        ));
+        world.run_until(|world| world.is_connected(0));
+        world.advance(Duration::from_secs(10));
+        let set = Command::SetDns {
+            name: "out1".to_owned(),
+            setting: dns::Setting {
+                interface: "tun0".to_owned(),
+                servers: vec![Ipv4Addr::new(10, 0, 0, 53), Ipv4Addr::new(10, 0, 0, 54)],
+                exclusively,
+            },
+        };
+        assert_eq!(world.client.dns, [set]);
+        world.client.dns.clear();
+        world.change_client("/interface pptp-client disable out1");
+        world.run_until(|world| world.client.sessions() == 0);
+        let interface = "tun0".to_owned();
+        assert_eq!(world.client.dns, [Command::RevertDns { interface }]);
+    }
+    // One that gives none is told of, and one that does not want any asks nobody.
+    let mut world = World::new(SERVER, &[("out2", "bob", "secret")]);
+    world.change_client(
+        "/interface pptp-client add name=out1 user=ann password=secret connect-to=192.0.2.2 \
+         use-peer-dns=yes disabled=no",
+    );
+    world.run_until(|world| world.is_connected(0) && world.is_connected(1));
+    assert_eq!(world.client.dns, []);
+    let said = world.client.take_log();
+    let why = "pptp,ppp,warning out1: use-peer-dns: the server gave no DNS servers";
+    assert!(said.iter().any(|line| line == why), "{said:?}");
+}
+
+#[test]
 fn placeholders_of_two_clients_differ() {
     let mut world = World::new(SERVER, &[]);
     for name in ["out1", "out2"] {
