@@ -73,11 +73,54 @@ fn a_server_that_was_gone_is_dialled_again_without_a_hand() -> Result<()> {
             server.order(comes_back, DIAL).context(what)?;
             let again = wait_for_link(&client, NAME, REDIAL).context(what)?;
             exchange(&mut server, &client, &[again], PINGS).context(what)?;
+            // What it waits between its dials begins anew.
+            client.typed(&format!("/interface pptp-client disable {NAME}"))?;
+            client.wait_for_no_tunnels(DIAL)?;
+            client.typed(&format!("/interface pptp-client enable {NAME}"))?;
+            wait_for_link(&client, NAME, DIAL).context(what)?;
         }
         Ok(())
     })?;
     client.stop()?;
     halt(server)
+}
+
+#[test]
+#[ignore = "needs root: ./run test"]
+fn a_server_with_one_address_inside_and_outside_carries_what_is_routed_there() -> Result<()> {
+    let lan = Lan::new()?;
+    let client = Machine::on(&lan, CLIENT, PROFILES, &[])?;
+    let mut server = pptpd(&lan, &USUAL)?;
+    let order = format!(
+        "sed -i 's/^localip .*/localip {SERVER}/' /etc/pptpd.conf; kill_pptpd; start_pptpd\n\
+         ip addr add {BEHIND}/32 dev lo"
+    );
+    server.order(&order, DIAL)?;
+    client.typed(&add_client(NAME, LOGINS[0], ""))?;
+    let link = wait_for_link(&client, NAME, DIAL)?;
+    client.wait_for_log(&["there is no route to it inside"], DIAL)?;
+    client
+        .namespace
+        .ip(&format!("route add {BEHIND} dev {NAME}"))?;
+    ping(&client, BEHIND)?;
+    let way = client.namespace.ip(&format!("route get {SERVER}"))?;
+
+    // The route is the operator's, and stands as the interface does.
+    server.order("kill_pptpd; start_pptpd", DIAL)?;
+    wait_until("it was noticed", DIAL, || {
+        reasons(&client, NAME, "hungup") > 0
+    })?;
+    let again = wait_for_link(&client, NAME, REDIAL)?;
+    ping(&client, BEHIND)?;
+    client.stop()?;
+    halt(server)?;
+
+    ensure!(way.contains(UPLINK), "the tunnel carries itself: {way}");
+    ensure!(
+        link.peer == SERVER && again.peer == SERVER,
+        "{link:?}, {again:?}"
+    );
+    Ok(())
 }
 
 #[test]
@@ -239,7 +282,12 @@ fn the_manual_of_the_client_is_walked_through_word_by_word() -> Result<()> {
              remote-address: {peer}"
         )
     );
-    for line in ["path-mtu: 1500", "overhead: 40", "uplink: wire", "io: native"] {
+    for line in [
+        "path-mtu: 1500",
+        "overhead: 40",
+        "uplink: wire",
+        "io: native",
+    ] {
         ensure!(lines.contains(&line), "{line}\n{monitor}");
     }
     ping(&client, peer)?;
@@ -316,6 +364,9 @@ const INNER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 
 /// Who dials it.
 const OUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+
+/// An address behind [`pptpd`].
+const BEHIND: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
 const NAME: &str = "pptp-out1";
 

@@ -52,11 +52,16 @@ fn a_server_that_stops_says_goodbye_and_leaves_nothing() -> Result<()> {
         let shown = client.namespace.ip("link show dev pptp-out1")?;
         Ok::<_, anyhow::Error>(!shown.contains("NO-CARRIER"))
     };
-    wait_until("its interface has no carrier", Duration::from_secs(2), || {
-        has_carrier().is_ok_and(|carrier| !carrier)
-    })?;
+    wait_until(
+        "its interface has no carrier",
+        Duration::from_secs(2),
+        || has_carrier().is_ok_and(|carrier| !carrier),
+    )?;
     // It dials again at once, and then has another reason to give.
-    let said = ["pptp-out1: terminating... - hungup", "pptp-out1: initializing..."];
+    let said = [
+        "pptp-out1: terminating... - hungup",
+        "pptp-out1: initializing...",
+    ];
     wait_for_log(&client, &said)?;
     client.stop()
 }
