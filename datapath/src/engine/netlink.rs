@@ -186,7 +186,7 @@ impl Netlink {
     }
 
     /// Waits until the kernel has noticed that an interface has a carrier: before it drops what is
-    /// sent. That is a moment; after [`RUNNING`] it is left to itself.
+    /// sent. That is a moment; after 50 ms it is left to itself.
     ///
     /// # Errors
     /// What the kernel says.
