@@ -39,8 +39,10 @@ pub enum Cause {
     NoCommonAuthentication,
     /// The peer did not prove who it is.
     AuthenticationFailed,
-    /// The server did not accept us, or did not prove that it knows our password.
+    /// The server did not accept us.
     FailedToAuthenticateOurselves,
+    /// The server accepted us, and did not prove that it knows our password (RFC 2759 §5).
+    ServerUnproven,
     /// LCP did not open: no answer to Configure-Request, or no agreement.
     LcpFailed,
     /// The peer said nothing where it should have, in the time it had.
@@ -93,6 +95,7 @@ impl Cause {
             | Self::NoCommonAuthentication
             | Self::AuthenticationFailed
             | Self::FailedToAuthenticateOurselves
+            | Self::ServerUnproven
             | Self::CallRefused => "nas-request",
         }
     }
@@ -119,6 +122,7 @@ impl fmt::Display for Cause {
             Self::NoCommonAuthentication => "no common authentication method",
             Self::AuthenticationFailed => "authentication failed",
             Self::FailedToAuthenticateOurselves => "failed to authenticate ourselves to peer",
+            Self::ServerUnproven => "the server did not prove that it knows our password",
             Self::LcpFailed => "LCP not negotiated",
             Self::Timeout => "timeout",
             Self::ProtocolError => "protocol error",

@@ -483,7 +483,7 @@ fn refusals() -> Vec<Row> {
             &USUAL,
             "profile=no",
             ["MS-CHAPv2", "none", "the peer requires encryption"],
-            Expected::Down("hungup"),
+            Expected::Down("encryption not negotiated"),
         ),
         row(
             &pap,

@@ -327,8 +327,10 @@ pub(super) enum Heard {
     Answer(Vec<u8>),
     /// The server let us in and, where the method can tell, knows our password.
     Accepted(Option<MppeKeys>),
-    /// It did not, or does not; with the error code of RFC 2759 §6 if it gave one.
+    /// It did not; with the error code of RFC 2759 §6 if it gave one.
     Refused(Option<u16>),
+    /// It did, and does not know our password: it is not who it should be.
+    Impostor,
 }
 
 impl Claimant {
@@ -377,7 +379,10 @@ impl Claimant {
                 _ => Heard::Ignored,
             },
         };
-        if matches!(heard, Heard::Accepted(_) | Heard::Refused(_)) {
+        if matches!(
+            heard,
+            Heard::Accepted(_) | Heard::Refused(_) | Heard::Impostor
+        ) {
             self.timer = Timer::STOPPED;
         }
         heard
@@ -498,7 +503,7 @@ impl Claimant {
             // Servers write the digits in either case.
             let proof = proof.to_ascii_uppercase();
             if !bool::from(proof.ct_eq(expected.as_bytes())) {
-                return Heard::Refused(None);
+                return Heard::Impostor;
             }
         }
         Heard::Accepted(answered.keys.take())

@@ -53,6 +53,8 @@ pub struct Link {
     ccp: Option<Negotiation<Ccp>>,
     /// CCP was open with encryption: from here on, nothing without.
     encrypted: bool,
+    /// The peer wants to encrypt, and we refused.
+    refused_mppe: bool,
     /// What the datapath was told last.
     mppe: (Option<Parameters>, Option<Parameters>),
     /// Not there until CCP is open or refused.
@@ -135,6 +137,7 @@ impl Link {
             network: None,
             ccp: None,
             encrypted: false,
+            refused_mppe: false,
             mppe: (None, None),
             ipcp: None,
             ipv6cp: None,
@@ -546,6 +549,7 @@ impl Link {
                         }
                         self.close(now, Cause::FailedToAuthenticateOurselves);
                     }
+                    Heard::Impostor => self.close(now, Cause::ServerUnproven),
                 }
             }
             None => {}
@@ -609,9 +613,12 @@ impl Link {
 /// What all protocols share.
 impl Link {
     /// Why the link really ends: whoever goes, or falls silent, after a wrong password goes because
-    /// of that.
+    /// of that, and after our refusal to encrypt because of that, unless the network came up.
     fn why(&self, cause: Cause) -> Cause {
         let goes = matches!(cause, Cause::PeerRequest | Cause::HungUp | Cause::Timeout);
+        if goes && self.refused_mppe && !self.network_is_up {
+            return Cause::EncryptionNotNegotiated;
+        }
         match &self.auth {
             Some(Auth::Server(authenticator)) if goes && authenticator.has_refused() => {
                 Cause::AuthenticationFailed

@@ -84,7 +84,10 @@ fn lies() -> Vec<Row> {
         row(lie, "unusable address").says(given)
     };
     vec![
-        row(Lie::WrongProof, "failed to authenticate ourselves to peer"),
+        row(
+            Lie::WrongProof,
+            "the server did not prove that it knows our password",
+        ),
         row(Lie::WrongKeys, "MPPE keys disagree").says("can be decrypted"),
         row(Lie::WeakKeys, "hungup").says("using encoding - MPPE40 stateless"),
         row(Lie::NoEncryption, "encryption not negotiated"),

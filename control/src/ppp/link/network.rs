@@ -65,7 +65,10 @@ impl Link {
             (protocol::IPCP | protocol::IPV6CP, Some(_), None) => {
                 self.keep_early(protocol, payload);
             }
-            _ => self.reject_protocol(protocol, payload),
+            _ => {
+                self.refused_mppe |= protocol == protocol::CCP && ccp::asks_for_mppe(payload);
+                self.reject_protocol(protocol, payload);
+            }
         }
     }
 

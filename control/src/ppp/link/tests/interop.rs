@@ -235,10 +235,7 @@ fn a_server_that_does_not_know_the_password_is_left() {
         }
     }
     pair.run(Duration::from_secs(10));
-    assert_eq!(
-        pair.client.down(),
-        Some(Cause::FailedToAuthenticateOurselves)
-    );
+    assert_eq!(pair.client.down(), Some(Cause::ServerUnproven));
     assert_eq!(
         pair.client
             .count(|c| matches!(c, Command::Authenticated { .. })),
