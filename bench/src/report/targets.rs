@@ -242,7 +242,7 @@ mod tests {
             nothing.iter().all(|it| it.met == "not measured"),
             "{nothing:?}"
         );
-        assert_eq!(nothing.len(), 27);
+        assert_eq!(nothing.len(), 28);
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl Manager {
         let mut queues = setup.uplinks.take_queues().into_iter();
         let mut receiver = Some(raw::Receiver::new().context("raw socket for protocol 47")?);
         let reaper = Reaper::start().context("starting the reaper thread")?;
+        let standings = Standings::new(poll.registry(), FIRST_STANDING, setup.offload)?;
         let (begun_out, begun) = crossbeam::channel::unbounded();
         let mut handles = Vec::new();
         for (core, number) in setup.cores.iter().copied().zip(0u16..) {
@@ -163,7 +164,6 @@ impl Manager {
         if let Some(fd) = memberships.watched() {
             registry.register(&mut SourceFd(&fd), FIREWALL, Interest::READABLE)?;
         }
-        let standings = Standings::new(registry, FIRST_STANDING, setup.offload)?;
         let manager = Self {
             poll,
             listener: setup.listener,
