@@ -230,7 +230,13 @@ impl Standings {
         for _ in 0..READS_A_TURN {
             let read = match tun.read(&mut self.buffer) {
                 Ok(Some(len)) => &self.buffer[..len],
-                Ok(None) | Err(_) => return event,
+                Ok(None) => return event,
+                Err(error) => {
+                    tracing::debug!(interface = %one.kernel_name, %error, "cannot be read");
+                    let name = name.clone();
+                    self.replace(&name);
+                    return event;
+                }
             };
             if !is_wanted(packet_in(read, has_header)) {
                 continue;
@@ -296,6 +302,12 @@ impl Standings {
             let ready = ready.map_err(|error| format!("{error:#}"));
             return Returned::Taken(session, Box::new(interface), ready);
         }
+        if self.netlink.name(tun.ifindex).is_err() {
+            let name = name.clone();
+            drop(tun);
+            self.replace(&name);
+            return Returned::Kept;
+        }
         let token = one.token;
         if let Err(error) = tun.set_nonblocking(true).map_err(anyhow::Error::from) {
             tracing::error!(interface = %tun.kernel_name, "cannot be kept: {error:#}");
@@ -311,6 +323,25 @@ impl Standings {
             tracing::error!(interface = %tun.kernel_name, "is not watched: {error:#}");
         }
         Returned::Kept
+    }
+
+    /// Makes an interface again that somebody has deleted.
+    fn replace(&mut self, name: &str) {
+        let Some(one) = self.by_name.remove(name) else {
+            return;
+        };
+        if let Some(tun) = &one.tun {
+            self.unwatch(tun);
+        }
+        tracing::warn!(interface = %one.kernel_name, "was deleted; it is made again");
+        match self.try_stand(one.standing) {
+            Ok(_) => {
+                if let Some(new) = self.by_name.get_mut(name) {
+                    new.awaits = one.awaits;
+                }
+            }
+            Err(error) => tracing::error!(interface = %one.kernel_name, "{error:#}"),
+        }
     }
 
     /// The session that has an interface carries IPv6 by another address, or no more.
@@ -352,6 +383,12 @@ impl Standings {
                     warnings,
                     waiting,
                 })
+            }
+            Err(error) if self.netlink.name(tun.ifindex).is_err() => {
+                memberships.leave([tun.ifindex]);
+                drop(tun);
+                self.replace(&interface.name);
+                Err(error)
             }
             Err(error) => {
                 memberships.leave([tun.ifindex]);

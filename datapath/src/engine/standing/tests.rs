@@ -173,6 +173,29 @@ fn addresses_that_somebody_took_away_are_given_again() {
 }
 
 #[test]
+fn one_that_somebody_deletes_is_made_again() {
+    in_namespace(|| {
+        let mut world = World::new();
+        world.stand(Some(placeholder(None)));
+        world.standings.await_packets(NAME);
+        ip("link del pptp-out1");
+        assert_eq!(world.hear(), []);
+        assert!(shown().contains("inet 10.64.64.64 peer 10.112.112.112/32"));
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.send_to(b"one", "10.112.112.112:7").unwrap();
+        assert_eq!(world.hear().len(), 1, "it is waited for still");
+
+        // While a session has it: with the session's end.
+        let ready = world.attach(&interface(OURS));
+        ip("link del pptp-out1");
+        assert!(matches!(world.take_back(ready), Returned::Kept));
+        let ready = world.attach(&interface(OURS));
+        assert!(shown().contains("inet 10.0.0.5 peer 10.0.0.1/32"));
+        drop(ready);
+    });
+}
+
+#[test]
 fn routes_of_a_session_go_with_it() {
     in_namespace(|| {
         let mut world = World::new();
