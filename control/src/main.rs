@@ -214,6 +214,8 @@ enum ImportKind {
     Pptpd,
     /// Options of pppd, as pptpd-options
     PppdOptions,
+    /// Options of pppd for a tunnel out, as in /etc/ppp/peers
+    PppdPeer,
     /// accel-ppp.conf
     AccelPpp,
 }
@@ -227,6 +229,7 @@ impl From<ImportKind> for import::Kind {
             ImportKind::AccelSecrets => Self::AccelSecrets,
             ImportKind::Pptpd => Self::PptpdConf,
             ImportKind::PppdOptions => Self::PppdOptions,
+            ImportKind::PppdPeer => Self::PppdPeer,
             ImportKind::AccelPpp => Self::AccelPpp,
         }
     }

@@ -45,6 +45,9 @@ pub fn detect(name: &str, text: &str) -> Kind {
         if lines.iter().any(|line| pptpd::is_keyword(&word(line))) {
             return Kind::PptpdConf;
         }
+        if lines.iter().any(|line| pppd::peer::is_dial(line)) {
+            return Kind::PppdPeer;
+        }
         if share(&|line| pppd::options::is_option(&word(line))) {
             return Kind::PppdOptions;
         }
@@ -73,6 +76,17 @@ mod tests {
             ("", "option /etc/ppp/o\nlocalip 10.0.0.1\n", Kind::PptpdConf),
             ("/etc/pptpd.conf", "#localip x\n", Kind::PptpdConf),
             ("", "name pptpd\nrefuse-pap\nmy-own 1\n", Kind::PppdOptions),
+            (
+                "/etc/ppp/peers/office",
+                "pty \"pptp vpn.test --nolaunchpppd\"\nname ann\n",
+                Kind::PppdPeer,
+            ),
+            (
+                "",
+                "plugin pptp.so\npptp_server 192.0.2.1\n",
+                Kind::PppdPeer,
+            ),
+            ("", "pty \"ssh gate pppd\"\nname ann\n", Kind::PppdOptions),
             ("", "ann * secret *\n", Kind::ChapSecrets),
             ("/etc/ppp/chap-secrets", "# none\n", Kind::ChapSecrets),
             ("/etc/ppp/chap-secrets", "mtu * secret\n", Kind::ChapSecrets),

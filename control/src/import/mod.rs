@@ -41,6 +41,8 @@ pub enum Kind {
     PptpdConf,
     /// A file of pppd's options, as `pptpd-options`.
     PppdOptions,
+    /// A file of pppd's options for a tunnel out, as those in `/etc/ppp/peers`.
+    PppdPeer,
     /// `accel-ppp.conf`.
     AccelPpp,
     /// None of them.
@@ -56,6 +58,7 @@ impl fmt::Display for Kind {
             Self::AccelSecrets => "chap-secrets file of accel-ppp",
             Self::PptpdConf => "pptpd.conf",
             Self::PppdOptions => "file of pppd's options",
+            Self::PppdPeer => "file of pppd's options for a tunnel out",
             Self::AccelPpp => "accel-ppp.conf",
             Self::Unknown => "file that can be taken over",
         })
@@ -144,6 +147,7 @@ pub fn import(kind: Kind, text: &str, existing: &str) -> Result<Imported, NotTha
             pppd::secrets::read(text, judge::identity(existing).as_deref())
         }
         Kind::PppdOptions => pppd::options::read(text),
+        Kind::PppdPeer => pppd::peer::read(text),
         Kind::AccelSecrets => accel::secrets::read(text),
         Kind::AccelPpp => accel::conf::read(text),
         Kind::PptpdConf => pptpd::read(text),

@@ -133,6 +133,25 @@ fn odd_options_of_pppd() {
 }
 
 #[test]
+fn a_tunnel_out_of_pptp_linux() {
+    let text = include_str!("sources/peer-office");
+    insta::assert_snapshot!(written(&take_over(
+        "/etc/ppp/peers/office",
+        Kind::PppdPeer,
+        text
+    )));
+}
+
+#[test]
+fn a_tunnel_out_as_pptpsetup_writes_it() {
+    let text = include_str!("sources/peer-plain");
+    let imported = take_over("/etc/ppp/peers/plain", Kind::PppdPeer, text);
+    insta::assert_snapshot!(written(&imported));
+    let client = &parsed(&imported).clients[0];
+    assert!(client.disabled, "nobody dials before somebody has looked");
+}
+
+#[test]
 fn an_argument_may_stand_in_the_next_line() {
     let text = "ms-dns\n10.0.0.1\nlcp-echo-interval\n30\nlcp-echo-failure 4\nmtu\n1400\n";
     let imported = import(Kind::PppdOptions, text, "").unwrap();
@@ -211,6 +230,7 @@ fn a_file_of_another_kind_is_said_to_be_one() {
         Kind::AccelSecrets,
         Kind::PptpdConf,
         Kind::PppdOptions,
+        Kind::PppdPeer,
         Kind::AccelPpp,
     ] {
         assert!(import(kind, "hello\nworld\n", "").is_err(), "{kind}");

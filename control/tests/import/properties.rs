@@ -143,12 +143,13 @@ proptest! {
     }
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::RouterOs,
     Kind::ChapSecrets,
     Kind::PapSecrets,
     Kind::AccelSecrets,
     Kind::PptpdConf,
     Kind::PppdOptions,
+    Kind::PppdPeer,
     Kind::AccelPpp,
 ];

@@ -11,7 +11,7 @@ use self::table::Meaning::{
 use super::words::{Word, lines};
 use crate::import::draft::{Draft, IDENTITY, SERVER};
 
-mod table;
+pub(super) mod table;
 
 /// What `text` says; `None` if nothing in it is an option.
 pub(in crate::import) fn read(text: &str) -> Option<Draft> {

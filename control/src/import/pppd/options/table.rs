@@ -6,18 +6,18 @@ use self::Meaning::{
 };
 
 /// An option of pppd.
-pub(super) struct Known {
+pub(in crate::import::pppd) struct Known {
     /// As it stands in the file.
-    pub(super) name: &'static str,
+    pub(in crate::import::pppd) name: &'static str,
     /// How many words follow.
-    pub(super) arguments: usize,
+    pub(in crate::import::pppd) arguments: usize,
     /// What it is here.
-    pub(super) meaning: Meaning,
+    pub(in crate::import::pppd) meaning: Meaning,
 }
 
 /// What an option is here.
 #[derive(Clone, Copy)]
-pub(super) enum Meaning {
+pub(in crate::import::pppd) enum Meaning {
     /// This property of the server, with the same number.
     Server(&'static str),
     /// This time of the profile, in seconds.
@@ -45,11 +45,11 @@ pub(super) enum Meaning {
 }
 
 const EAP: &str = "there is no EAP";
-const CLIENT: &str = "is of a tunnel out: add that with /interface pptp-client";
+const CLIENT: &str = "is of a tunnel out: import it by --as pppd-peer";
 const SERIAL: &str = "only matters on a serial line";
 const NONE: &str = "has no equivalent";
 const PROGRAM: &str = "programs are not taken over: see on-up and on-down of a profile";
-pub(super) const STRENGTH: &str =
+pub(in crate::import::pppd) const STRENGTH: &str =
     "a strength cannot be refused: the best that the client offers is used";
 
 /// The options that are told apart; any other is said not to be known.
@@ -333,7 +333,7 @@ const OPTIONS: &[(&str, usize, Meaning)] = &[
 
 impl Known {
     /// The option with this name.
-    pub(super) fn find(name: &str) -> Option<Self> {
+    pub(in crate::import::pppd) fn find(name: &str) -> Option<Self> {
         let &(name, arguments, meaning) = OPTIONS.iter().find(|(known, ..)| *known == name)?;
         Some(Self {
             name,
