@@ -214,7 +214,7 @@ enum ImportKind {
     Pptpd,
     /// Options of pppd, as pptpd-options
     PppdOptions,
-    /// Options of pppd for a tunnel out, as in /etc/ppp/peers
+    /// A file of /etc/ppp/peers with a tunnel out by PPTP
     PppdPeer,
     /// accel-ppp.conf
     AccelPpp,

@@ -80,6 +80,24 @@ fn the_console_imports_as_well() {
 }
 
 #[test]
+fn a_tunnel_of_pptpsetup_is_called_as_its_file_and_gets_its_password() {
+    let control = Control::start("peers");
+    let peer = control.source("peers/provider");
+    let done = control.run(&["import", &peer]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let secrets = control.dir.join("chap-secrets");
+    fs::write(&secrets, "me provider \"out\" *\n").unwrap();
+    let done = control.run(&["import", secrets.to_str().unwrap()]);
+    assert!(done.status.success(), "{}", stderr(&done));
+
+    let exported = control.exported();
+    for given in ["name=provider", "password=out", "profile=pppd-provider"] {
+        assert!(exported.contains(given), "{exported}");
+    }
+    assert!(!exported.contains("disabled=no"), "{exported}");
+}
+
+#[test]
 fn what_is_of_another_kind_or_not_there_is_an_error() {
     let control = Control::start("errors");
     let file = control.dir.join("noise");
@@ -143,6 +161,7 @@ impl Control {
         let bytes = fs::read(fixture.join(name)).unwrap();
         let text = String::from_utf8_lossy(&bytes).replace("enabled=yes", "enabled=no");
         let path = self.dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }

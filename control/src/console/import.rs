@@ -103,9 +103,10 @@ pub fn plan(exchange: &mut Exchange<'_>, path: &Path, kind: Option<Kind>) -> Res
     })?;
     let bytes = Zeroizing::new(bytes);
     let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
-    let kind = kind.unwrap_or_else(|| import::detect(&path.to_string_lossy(), &text));
+    let name = path.to_string_lossy();
+    let kind = kind.unwrap_or_else(|| import::detect(&name, &text));
     let existing = Zeroizing::new(ask(exchange, "/export show-sensitive")?.text);
-    let imported = import::import(kind, &text, &existing).map_err(|source| Error::Kind {
+    let imported = import::import(kind, &name, &text, &existing).map_err(|source| Error::Kind {
         path: path.to_owned(),
         source,
     })?;

@@ -45,7 +45,7 @@ pub fn detect(name: &str, text: &str) -> Kind {
         if lines.iter().any(|line| pptpd::is_keyword(&word(line))) {
             return Kind::PptpdConf;
         }
-        if lines.iter().any(|line| pppd::peer::is_dial(line)) {
+        if pppd::peer::is_one(text) {
             return Kind::PppdPeer;
         }
         if share(&|line| pppd::options::is_option(&word(line))) {
@@ -78,16 +78,13 @@ mod tests {
             ("", "name pptpd\nrefuse-pap\nmy-own 1\n", Kind::PppdOptions),
             (
                 "/etc/ppp/peers/office",
-                "pty \"pptp vpn.test --nolaunchpppd\"\nname ann\n",
+                "pty \"pptp h --nolaunchpppd\"\nmy 1\nmy 2\nmy 3\n",
                 Kind::PppdPeer,
             ),
-            (
-                "",
-                "plugin pptp.so\npptp_server 192.0.2.1\n",
-                Kind::PppdPeer,
-            ),
-            ("", "pty \"ssh gate pppd\"\nname ann\n", Kind::PppdOptions),
+            ("", "lock\nplugin pptp.so\n", Kind::PppdPeer),
+            ("", "pty \"pppoe -I eth0\"\nlock\n", Kind::PppdOptions),
             ("", "ann * secret *\n", Kind::ChapSecrets),
+            ("chap-secrets", "pty pptp secret\n", Kind::ChapSecrets),
             ("/etc/ppp/chap-secrets", "# none\n", Kind::ChapSecrets),
             ("/etc/ppp/chap-secrets", "mtu * secret\n", Kind::ChapSecrets),
             ("pap-secrets", "ann * \"\"\n", Kind::PapSecrets),

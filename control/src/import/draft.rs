@@ -18,6 +18,8 @@ pub(super) const PROFILES: &str = "/ppp profile";
 pub(super) const POOLS: &str = "/ip pool";
 /// The menu of the server, which has one item.
 pub(super) const SERVER: &str = "/interface pptp-server server";
+/// The menu of the tunnels out.
+pub(super) const CLIENTS: &str = "/interface pptp-client";
 /// The menu of what this machine calls itself.
 pub(super) const IDENTITY: &str = "/system identity";
 /// The menu that says whether RADIUS is asked.
@@ -35,7 +37,7 @@ const ORDER: &[&str] = &[
     SERVER,
     SECRETS,
     "/interface pptp-server",
-    "/interface pptp-client",
+    CLIENTS,
     AAA,
     RADIUS,
     RADIUS_INCOMING,
@@ -49,7 +51,7 @@ const ACCOUNTS: &[Account] = &[
         limits: &["caller-id", "service", "disabled"],
     },
     Account {
-        menu: "/interface pptp-client",
+        menu: CLIENTS,
         secret: "password",
         limits: &["disabled"],
     },
@@ -113,6 +115,17 @@ impl Draft {
         self.set_of(PROFILES, &command, name, value, lines);
     }
 
+    /// Sets a property of the item that is added in a menu, for a source that adds one.
+    pub(super) fn set_new(
+        &mut self,
+        menu: &str,
+        name: &str,
+        value: &str,
+        lines: impl IntoIterator<Item = usize>,
+    ) {
+        self.set_of(menu, &Command::Add, name, value, lines);
+    }
+
     fn set_of(
         &mut self,
         menu: &str,
@@ -137,7 +150,10 @@ impl Draft {
                 Some(line) => format!("line {line} says otherwise, and counts"),
                 None => "is set again".to_owned(),
             };
-            self.leave_out(before, what, why);
+            // What no line said is not lost.
+            if !before.is_empty() {
+                self.leave_out(before, what, why);
+            }
         }
         self.items[index].put(name, value, lines);
     }
@@ -145,9 +161,18 @@ impl Draft {
     /// Whether that profile has a value for this property already.
     pub(super) fn is_set_for_all(&self, name: &str) -> bool {
         let command = Command::SetItem(DEFAULT_ENCRYPTION_PROFILE.to_owned());
-        self.items.iter().any(|item| {
-            item.menu == PROFILES && item.command == command && item.value(name).is_some()
-        })
+        self.is_set_of(PROFILES, &command, name)
+    }
+
+    /// Whether the item that is added in a menu has a value for this property already.
+    pub(super) fn is_set_new(&self, menu: &str, name: &str) -> bool {
+        self.is_set_of(menu, &Command::Add, name)
+    }
+
+    fn is_set_of(&self, menu: &str, command: &Command, name: &str) -> bool {
+        self.items
+            .iter()
+            .any(|item| item.menu == menu && item.command == *command && item.value(name).is_some())
     }
 
     /// Leaves out what has the same reason as one: `what` with the lines where it stands.

@@ -13,9 +13,10 @@ pub(super) struct Objection {
 }
 
 impl Objection {
-    /// Whether it is about something that may stand elsewhere: a profile or a pool.
+    /// Whether it is about something that may stand elsewhere: a profile or a pool, or what is to be
+    /// set.
     pub(super) fn is_about_a_reference(&self) -> bool {
-        self.text.starts_with("input does not match any value of ")
+        self.text.starts_with("input does not match any value of ") || self.text == "no such item"
     }
 }
 
@@ -39,6 +40,27 @@ pub(super) fn identity(text: &str) -> Option<String> {
     let (config, _) = Config::parse(text).ok()?;
     let name = config.identity.name;
     (name != Identity::default().name).then_some(name)
+}
+
+/// The tunnels out in `text` that have no password.
+pub(super) fn clients_without_password(text: &str) -> Vec<Client> {
+    let clients = Config::parse(text).map(|(config, _)| config.clients);
+    let clients = clients.unwrap_or_default().into_iter();
+    clients
+        .filter(|client| client.password.is_empty())
+        .map(|client| Client {
+            name: client.name,
+            user: client.user,
+        })
+        .collect()
+}
+
+/// A tunnel out.
+pub(super) struct Client {
+    /// What its interface is called.
+    pub(super) name: String,
+    /// Who logs in.
+    pub(super) user: String,
 }
 
 /// Whether there is a menu with this path (`/ppp secret`).
@@ -70,12 +92,14 @@ mod tests {
     /// Objections are told apart by what they begin with, and places are found by their columns.
     #[test]
     fn objections_say_where_and_whether_it_is_a_reference() {
-        let all = objections("\n/ppp secret add name=a profile=gone bridge=x");
+        let all = objections(
+            "\n/ppp secret add name=a profile=gone bridge=x\n/interface pptp-client set gone user=a",
+        );
         let all: Vec<_> = all
             .iter()
             .map(|one| (one.line, one.column, one.is_about_a_reference()))
             .collect();
 
-        assert_eq!(all, [(2, 32, true), (2, 37, false)]);
+        assert_eq!(all, [(2, 32, true), (2, 37, false), (3, 28, true)]);
     }
 }

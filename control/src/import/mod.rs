@@ -41,7 +41,7 @@ pub enum Kind {
     PptpdConf,
     /// A file of pppd's options, as `pptpd-options`.
     PppdOptions,
-    /// A file of pppd's options for a tunnel out, as those in `/etc/ppp/peers`.
+    /// A file of pppd's options for a tunnel out by PPTP, as in `/etc/ppp/peers`.
     PppdPeer,
     /// `accel-ppp.conf`.
     AccelPpp,
@@ -58,7 +58,7 @@ impl fmt::Display for Kind {
             Self::AccelSecrets => "chap-secrets file of accel-ppp",
             Self::PptpdConf => "pptpd.conf",
             Self::PppdOptions => "file of pppd's options",
-            Self::PppdPeer => "file of pppd's options for a tunnel out",
+            Self::PppdPeer => "file of pppd's options for a tunnel out by PPTP",
             Self::AccelPpp => "accel-ppp.conf",
             Self::Unknown => "file that can be taken over",
         })
@@ -132,22 +132,25 @@ impl fmt::Display for LeftOut {
 #[error("this is not a {0}")]
 pub struct NotThatKind(pub Kind);
 
-/// Takes over `text`, which is of `kind`. `existing` is the configuration that the statements are
+/// Takes over `text`, which is of `kind` and stands in the file `name`: a tunnel out is called as its
+/// file is. An empty `name` is none. `existing` is the configuration that the statements are
 /// to be added to, as its own statements, or empty: what it has can be referred to, and is not
 /// added again.
 ///
 /// # Errors
 /// If nothing in `text` is as `kind` has it. Whatever is wrong with single lines is left out
 /// instead.
-pub fn import(kind: Kind, text: &str, existing: &str) -> Result<Imported, NotThatKind> {
+pub fn import(kind: Kind, name: &str, text: &str, existing: &str) -> Result<Imported, NotThatKind> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let draft = match kind {
         Kind::RouterOs => routeros::read(text),
         Kind::ChapSecrets | Kind::PapSecrets => {
-            pppd::secrets::read(text, judge::identity(existing).as_deref())
+            let own = judge::identity(existing);
+            let clients = judge::clients_without_password(existing);
+            pppd::secrets::read(text, own.as_deref(), clients)
         }
         Kind::PppdOptions => pppd::options::read(text),
-        Kind::PppdPeer => pppd::peer::read(text),
+        Kind::PppdPeer => pppd::peer::read(name, text),
         Kind::AccelSecrets => accel::secrets::read(text),
         Kind::AccelPpp => accel::conf::read(text),
         Kind::PptpdConf => pptpd::read(text),

@@ -26,7 +26,7 @@ fn secrets_of_accel_ppp_with_pools_and_rates() {
     let text = include_str!("sources/accel-secrets");
     let pools = "/ip pool add name=pool1 ranges=10.1.0.0/24";
 
-    let imported = import(Kind::AccelSecrets, text, pools).unwrap();
+    let imported = import(Kind::AccelSecrets, "", text, pools).unwrap();
 
     insta::assert_snapshot!(written(&imported));
     // Without its configuration there is no such pool.
@@ -38,7 +38,7 @@ fn secrets_of_accel_ppp_with_pools_and_rates() {
 #[test]
 fn users_whose_passwords_are_only_known_as_hashes_are_disabled() {
     let text = include_str!("sources/accel-hashes");
-    let imported = import(Kind::AccelSecrets, text, "").unwrap();
+    let imported = import(Kind::AccelSecrets, "", text, "").unwrap();
 
     let (config, _) = Config::parse(&imported.text()).unwrap();
     assert!(config.secrets.iter().all(|secret| secret.disabled));

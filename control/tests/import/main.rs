@@ -6,6 +6,7 @@ use greyhound_control::import::{Imported, Kind, detect, import};
 use greyhound_control::model::Config;
 
 mod accel;
+mod peer;
 mod pppd;
 mod properties;
 mod routeros;
@@ -13,7 +14,7 @@ mod routeros;
 /// Takes over a source, whose kind must be found too, and checks that the model takes all of it.
 fn take_over(name: &str, kind: Kind, text: &str) -> Imported {
     assert_eq!(detect(name, text), kind, "{name}");
-    let imported = import(kind, text, "").unwrap();
+    let imported = import(kind, name, text, "").unwrap();
     check(text, &imported);
     imported
 }
@@ -25,9 +26,10 @@ fn check(source: &str, imported: &Imported) {
         Ok((config, _)) => config,
         Err(errors) => panic!("{errors:?}\n{}", text.as_str()),
     };
-    for secret in &config.secrets {
+    let users = config.secrets.iter().map(|secret| &secret.password);
+    let clients = config.clients.iter().map(|client| &client.password);
+    for password in users.chain(clients).map(|password| password.as_str()) {
         let told = imported.left_out.iter().map(ToString::to_string);
-        let password = secret.password.as_str();
         let shows = |told: String| password.len() > 4 && told.contains(password);
         assert!(!told.into_iter().any(shows), "{password}");
     }

@@ -36,7 +36,7 @@ fn a_secret_is_not_good_for_more_than_it_was() {
         "ann pptpd \\0 *",
         "ann pptpd \"open *",
     ] {
-        let imported = import(Kind::ChapSecrets, line, "").unwrap();
+        let imported = import(Kind::ChapSecrets, "", line, "").unwrap();
 
         for secret in &parsed(&imported).secrets {
             assert!(secret.disabled, "{line}");
@@ -44,7 +44,7 @@ fn a_secret_is_not_good_for_more_than_it_was() {
         assert!(!imported.left_out.is_empty(), "{line}");
     }
     for line in ["* pptpd x *", "'' pptpd x *", "\\377 pptpd x *"] {
-        let imported = import(Kind::ChapSecrets, line, "").unwrap();
+        let imported = import(Kind::ChapSecrets, "", line, "").unwrap();
         assert!(imported.statements.is_empty(), "{line}");
     }
 }
@@ -58,7 +58,7 @@ fn a_secret_does_not_let_in_by_what_was_hidden_behind_it() {
         ("ann l2tpd x -\nann * y *", [true, false]),
         ("ann * x -\nann pptpd y *", [true, false]),
     ] {
-        let imported = import(Kind::ChapSecrets, text, "").unwrap();
+        let imported = import(Kind::ChapSecrets, "", text, "").unwrap();
 
         let secrets = parsed(&imported).secrets;
         let given: Vec<_> = secrets.iter().map(|one| one.disabled).collect();
@@ -73,7 +73,7 @@ fn a_secret_for_everything_is_taken_over_whole() {
         ("ann pptpd x 10.0.0.1", Some([10, 0, 0, 1])),
         ("ann pptpd x 10.0.0.1 *", Some([10, 0, 0, 1])),
     ] {
-        let imported = import(Kind::ChapSecrets, line, "").unwrap();
+        let imported = import(Kind::ChapSecrets, "", line, "").unwrap();
 
         let secret = &parsed(&imported).secrets[0];
         assert!(!secret.disabled, "{line}");
@@ -84,7 +84,13 @@ fn a_secret_for_everything_is_taken_over_whole() {
 #[test]
 fn a_secret_for_the_name_of_this_machine_is_one_for_this_server() {
     let line = "ann office x *\nbob shop x *\n";
-    let imported = import(Kind::ChapSecrets, line, "/system identity set name=office").unwrap();
+    let imported = import(
+        Kind::ChapSecrets,
+        "",
+        line,
+        "/system identity set name=office",
+    )
+    .unwrap();
 
     let disabled: Vec<_> = parsed(&imported)
         .secrets
@@ -133,28 +139,9 @@ fn odd_options_of_pppd() {
 }
 
 #[test]
-fn a_tunnel_out_of_pptp_linux() {
-    let text = include_str!("sources/peer-office");
-    insta::assert_snapshot!(written(&take_over(
-        "/etc/ppp/peers/office",
-        Kind::PppdPeer,
-        text
-    )));
-}
-
-#[test]
-fn a_tunnel_out_as_pptpsetup_writes_it() {
-    let text = include_str!("sources/peer-plain");
-    let imported = take_over("/etc/ppp/peers/plain", Kind::PppdPeer, text);
-    insta::assert_snapshot!(written(&imported));
-    let client = &parsed(&imported).clients[0];
-    assert!(client.disabled, "nobody dials before somebody has looked");
-}
-
-#[test]
 fn an_argument_may_stand_in_the_next_line() {
     let text = "ms-dns\n10.0.0.1\nlcp-echo-interval\n30\nlcp-echo-failure 4\nmtu\n1400\n";
-    let imported = import(Kind::PppdOptions, text, "").unwrap();
+    let imported = import(Kind::PppdOptions, "", text, "").unwrap();
 
     let taken = imported.statements.iter().flat_map(|one| &one.lines);
     let left_out = imported.left_out.iter().flat_map(|one| &one.lines);
@@ -175,7 +162,7 @@ fn ways_to_log_in_are_those_that_the_options_leave() {
         ("refuse-mschap refuse-mschap-v2", ""),
         ("auth", ""),
     ] {
-        let imported = import(Kind::PppdOptions, text, "").unwrap();
+        let imported = import(Kind::PppdOptions, "", text, "").unwrap();
         let text = imported.text();
 
         let given = text
@@ -194,7 +181,7 @@ fn the_files_of_a_server_make_one_configuration() {
         (Kind::PppdOptions, include_str!("sources/pptpd-options")),
         (Kind::ChapSecrets, include_str!("sources/chap-secrets")),
     ] {
-        let imported = import(kind, text, &existing).unwrap();
+        let imported = import(kind, "", text, &existing).unwrap();
         existing.push_str(&imported.text());
     }
     let (config, warnings) = Config::parse(&existing).unwrap();
@@ -233,10 +220,10 @@ fn a_file_of_another_kind_is_said_to_be_one() {
         Kind::PppdPeer,
         Kind::AccelPpp,
     ] {
-        assert!(import(kind, "hello\nworld\n", "").is_err(), "{kind}");
-        assert!(import(kind, "# nothing\n\n", "").is_ok(), "{kind}");
+        assert!(import(kind, "", "hello\nworld\n", "").is_err(), "{kind}");
+        assert!(import(kind, "", "# nothing\n\n", "").is_ok(), "{kind}");
     }
-    assert!(import(Kind::Unknown, "", "").is_err());
+    assert!(import(Kind::Unknown, "", "", "").is_err());
 }
 
 fn parsed(imported: &Imported) -> Config {

@@ -98,6 +98,16 @@ const PIECES: &[&str] = &[
     "require-mschap-v2",
     "refuse-pap",
     "name ",
+    "pty \"pptp 10.0.0.1 --nolaunchpppd\"\n",
+    "plugin pptp.so ",
+    "pptp_server ",
+    "user ",
+    "password ",
+    "ifname ",
+    "require-mppe-128\n",
+    "mppe required,no40",
+    "defaultroute",
+    "holdoff ",
     "localip ",
     "remoteip ",
     "connections ",
@@ -126,7 +136,7 @@ proptest! {
     #[test]
     fn every_text_is_taken_over_or_left_out(text in source()) {
         for kind in KINDS {
-            let Ok(imported) = import(kind, &text, "") else {
+            let Ok(imported) = import(kind, "", &text, "") else {
                 continue;
             };
             let parsed = Config::parse(&imported.text());
@@ -135,8 +145,13 @@ proptest! {
             let lost = lost_lines(&text, &imported);
             let is_whole = kind == Kind::RouterOs || lost.is_empty();
             prop_assert!(is_whole, "{kind}: {lost:?} of {text:?} got lost");
-            for secret in &parsed.unwrap().0.secrets {
+            let (config, _) = parsed.unwrap();
+            for secret in &config.secrets {
                 prop_assert!(secret.disabled || !secret.password.is_empty(), "{kind}");
+            }
+            if kind == Kind::PppdPeer {
+                prop_assert!(config.clients.len() <= 1, "{text:?}");
+                prop_assert!(config.clients.iter().all(|client| client.disabled), "{text:?}");
             }
         }
         let _ = detect("", &text);

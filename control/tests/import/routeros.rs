@@ -38,9 +38,9 @@ fn the_export_of_a_whole_router() {
 #[test]
 fn what_was_taken_over_is_taken_over_unchanged() {
     for source in [V6_COMPACT, V7_VERBOSE, V7_TERSE, WHOLE_ROUTER] {
-        let first = import(Kind::RouterOs, source, "").unwrap();
+        let first = import(Kind::RouterOs, "", source, "").unwrap();
         let text = first.text();
-        let second = import(Kind::RouterOs, &text, "").unwrap();
+        let second = import(Kind::RouterOs, "", &text, "").unwrap();
 
         assert_eq!(second.text(), text);
         let is_password = |what: &str| what.starts_with("password of ");
@@ -52,7 +52,7 @@ fn what_was_taken_over_is_taken_over_unchanged() {
 #[test]
 fn what_is_exported_again_is_the_same_configuration() {
     for source in [V6_COMPACT, V7_VERBOSE, V7_TERSE, WHOLE_ROUTER] {
-        let first = import(Kind::RouterOs, source, "").unwrap();
+        let first = import(Kind::RouterOs, "", source, "").unwrap();
         let (config, _) = Config::parse(&first.text()).unwrap();
         for (verbose, terse) in [(false, false), (true, false), (false, true), (true, true)] {
             let options = Options {
@@ -62,7 +62,7 @@ fn what_is_exported_again_is_the_same_configuration() {
             };
             let exported = export(&config, &[], options);
 
-            let second = import(Kind::RouterOs, &exported, "").unwrap();
+            let second = import(Kind::RouterOs, "", &exported, "").unwrap();
 
             let (again, _) = Config::parse(&second.text()).unwrap();
             assert_eq!(export(&again, &[], WHOLE), export(&config, &[], WHOLE));
@@ -86,7 +86,7 @@ fn a_secret_without_a_password_lets_nobody_in() {
         "/ppp secret add name=a password=x service=carrier-pigeon",
         "/ppp secret add name=a password=x caller-id=$x",
     ] {
-        let imported = import(Kind::RouterOs, text, "").unwrap();
+        let imported = import(Kind::RouterOs, "", text, "").unwrap();
         let (config, _) = Config::parse(&imported.text()).unwrap();
 
         assert!(config.secrets[0].disabled, "{text}");
@@ -111,7 +111,7 @@ fn the_built_in_profiles_are_found_by_each_of_their_names() {
         ("[ find where name~\"d\" ]", &[]),
     ] {
         let text = format!("/ppp profile set {selector} comment=x");
-        let imported = import(Kind::RouterOs, &text, "").unwrap();
+        let imported = import(Kind::RouterOs, "", &text, "").unwrap();
         let (config, _) = Config::parse(&imported.text()).unwrap();
 
         let set: Vec<_> = config
@@ -135,7 +135,7 @@ fn what_is_there_already_can_be_referred_to_and_is_not_added_again() {
     let text = "/ppp secret\nadd name=ann password=y\nadd name=bob password=z profile=office\n\
                 add name=joe password=z profile=shop";
 
-    let imported = import(Kind::RouterOs, text, existing).unwrap();
+    let imported = import(Kind::RouterOs, "", text, existing).unwrap();
 
     insta::assert_snapshot!(written(&imported), @r"
       3  /ppp secret add name=bob password=z profile=office
@@ -152,7 +152,7 @@ fn menus_are_found_however_they_are_written() {
                 ..\npool add name=c ranges=10.0.0.3\n/ip\npool\nadd name=d ranges=10.0.0.4\n\
                 nonsense\nadd name=e ranges=10.0.0.5\n/\nip pool add name=f ranges=10.0.0.6";
 
-    let imported = import(Kind::RouterOs, text, "").unwrap();
+    let imported = import(Kind::RouterOs, "", text, "").unwrap();
 
     insta::assert_snapshot!(written(&imported), @r"
       1  /ip pool add name=a ranges=10.0.0.1
@@ -175,9 +175,9 @@ fn what_is_no_export_at_all_is_said_to_be_none() {
         "\"",
         "{",
     ] {
-        assert!(import(Kind::RouterOs, text, "").is_err(), "{text}");
+        assert!(import(Kind::RouterOs, "", text, "").is_err(), "{text}");
     }
     for text in ["", "\n \n", "# 2026-01-05 21:59:12 by RouterOS 7.18.2\n"] {
-        assert!(import(Kind::RouterOs, text, "").is_ok(), "{text:?}");
+        assert!(import(Kind::RouterOs, "", text, "").is_ok(), "{text:?}");
     }
 }

@@ -3,41 +3,29 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use self::table::Known;
-use self::table::Meaning::{
-    Address, Anyway, EchoFailure, EchoInterval, Mppe, Name, Profile, Refused, Required, Seconds,
-    Server, Without,
+use super::echo::{self, Echo};
+use super::given::{File, Given, INCOMPLETE, NOT_A_NUMBER, Setting, UNKNOWN, addresses, lines_of};
+use super::table::Meaning::{
+    Address, Anyway, EchoFailure, EchoInterval, Link, Mppe, Name, Profile, Refused, Required,
+    Seconds, Without,
 };
-use super::words::{Word, lines};
+use super::table::{self, Known};
+use super::words::Word;
 use crate::import::draft::{Draft, IDENTITY, SERVER};
-
-pub(super) mod table;
 
 /// What `text` says; `None` if nothing in it is an option.
 pub(in crate::import) fn read(text: &str) -> Option<Draft> {
-    let lines = lines(text);
-    let ends = lines.iter().scan(0, |end, line| {
-        *end += line.words.len();
-        Some(*end)
-    });
-    let ends: Vec<_> = ends.collect();
-    let words: Vec<_> = lines.into_iter().flat_map(|line| line.words).collect();
+    let file = File::new(text);
     let mut reader = Reader::default();
-    let mut at = 0;
-    let mut is_one = words.is_empty();
-    while let Some(word) = words.get(at) {
-        let Some(option) = Known::find(word.text()) else {
-            // How many words belong to it is not known: those of its line.
-            let end = ends.iter().find(|&&end| end > at).copied();
-            let end = end.unwrap_or(words.len());
-            is_one |= reader.unknown(&words[at..end]);
-            at = end;
-            continue;
+    let mut is_one = file.is_empty();
+    for given in file.given() {
+        is_one |= match given {
+            Given::Option(setting) => {
+                reader.option(&setting);
+                true
+            }
+            Given::Other(words) => reader.unknown(words),
         };
-        is_one = true;
-        let end = (at + 1 + option.arguments).min(words.len());
-        reader.option(option, &words[at..end]);
-        at = end;
     }
     is_one.then(|| reader.finish())
 }
@@ -57,102 +45,65 @@ struct Reader {
     refused: Vec<(&'static str, usize)>,
     /// Addresses of name servers.
     told: Vec<(&'static str, Ipv4Addr, BTreeSet<usize>)>,
-    /// Numbers, and where they stand.
-    echo_interval: Option<(u32, BTreeSet<usize>)>,
-    echo_failure: Option<(u32, BTreeSet<usize>)>,
+    echo: Echo,
 }
 
 impl Reader {
     /// Takes an option with its arguments.
-    fn option(&mut self, option: Known, words: &[Word]) {
-        let Known {
-            name,
-            arguments,
-            meaning,
-        } = option;
-        let Some((_, given)) = words.split_first() else {
-            return;
+    fn option(&mut self, setting: &Setting<'_>) {
+        let lines = setting.lines();
+        let Some(value) = setting.value() else {
+            return self.draft.leave_out(lines, setting.what(), INCOMPLETE);
         };
-        let lines: BTreeSet<_> = words.iter().flat_map(|word| word.lines.clone()).collect();
-        let what = format!("option {name}");
-        if given.len() < arguments || given.iter().any(|word| word.text.is_none()) {
-            return self
-                .draft
-                .leave_out(lines, what, "what belongs to it is missing");
-        }
-        let value = given.first().map_or("", Word::text);
-        let number = || value.parse::<u32>().ok();
-        let refused = match meaning {
-            Server(property) => match number() {
-                Some(number) => {
-                    self.draft
-                        .set(SERVER, property, &number.to_string(), lines.clone());
-                    None
-                }
-                None => Some(NOT_A_NUMBER),
-            },
-            Seconds(property) => match number() {
+        let number = || value.parse::<u32>().map_err(|_| NOT_A_NUMBER);
+        let taken = match setting.known.meaning {
+            Link(property) => number().map(|number| {
+                let number = number.to_string();
+                self.draft.set(SERVER, property, &number, lines.clone());
+            }),
+            Seconds(property) => number().map(|seconds| match seconds {
                 // For pppd that is no limit.
-                Some(0) => {
-                    self.anyway
-                        .extend(lines.iter().map(|&line| (name.to_owned(), line)));
-                    None
+                0 => self.anyway.extend(setting.named()),
+                _ => {
+                    let seconds = format!("{seconds}s");
+                    self.draft.set_for_all(property, &seconds, lines.clone());
                 }
-                Some(seconds) => {
-                    self.draft
-                        .set_for_all(property, &format!("{seconds}s"), lines.clone());
-                    None
-                }
-                None => Some(NOT_A_NUMBER),
-            },
+            }),
             Profile(property, value) => {
                 self.draft.set_for_all(property, value, lines.clone());
-                None
+                Ok(())
             }
             Required(method) => {
                 self.required
                     .extend(lines.iter().map(|&line| (method, line)));
-                None
+                Ok(())
             }
             Refused(method) => {
                 self.refused
                     .extend(lines.iter().map(|&line| (method, line)));
-                None
+                Ok(())
             }
             Address(property) => self.address(property, value, &lines),
-            EchoInterval => match number() {
-                Some(number) => {
-                    self.echo_interval = Some((number, lines.clone()));
-                    None
-                }
-                None => Some(NOT_A_NUMBER),
-            },
-            EchoFailure => match number() {
-                Some(number) => {
-                    self.echo_failure = Some((number, lines.clone()));
-                    None
-                }
-                None => Some(NOT_A_NUMBER),
-            },
+            EchoInterval => number().map(|number| self.echo.set_interval(number, lines.clone())),
+            EchoFailure => number().map(|number| self.echo.set_failure(number, lines.clone())),
             Name => {
                 self.draft.set(IDENTITY, "name", value, lines.clone());
-                None
+                Ok(())
             }
-            Mppe if value.split(',').any(|word| word == "required") => {
+            Mppe if table::requires_mppe(value) => {
                 self.draft
                     .set_for_all("use-encryption", "required", lines.clone());
-                None
+                Ok(())
             }
-            Mppe => Some(table::STRENGTH),
+            Mppe => Err(table::STRENGTH),
             Anyway => {
-                self.anyway
-                    .extend(lines.iter().map(|&line| (name.to_owned(), line)));
-                None
+                self.anyway.extend(setting.named());
+                Ok(())
             }
-            Without(why) => Some(why),
+            Without(why) => Err(why),
         };
-        if let Some(why) = refused {
-            self.draft.leave_out(lines, what, why);
+        if let Err(why) = taken {
+            self.draft.leave_out(lines, setting.what(), why);
         }
     }
 
@@ -161,35 +112,23 @@ impl Reader {
         property: &'static str,
         value: &str,
         lines: &BTreeSet<usize>,
-    ) -> Option<&'static str> {
-        let Ok(address) = value.parse() else {
-            return Some("is not an IPv4 address");
-        };
+    ) -> Result<(), &'static str> {
+        let address = value.parse().map_err(|_| "is not an IPv4 address")?;
         if self.told.iter().filter(|one| one.0 == property).count() == 2 {
-            return Some("clients are told two");
+            return Err("clients are told two");
         }
         self.told.push((property, address, lines.clone()));
-        None
+        Ok(())
     }
 
     /// Takes words of which the first one is no option. Whether they could be the server's and the
     /// client's address.
     fn unknown(&mut self, words: &[Word]) -> bool {
-        let Some((first, rest)) = words.split_first() else {
-            return false;
-        };
-        let lines: BTreeSet<_> = words.iter().flat_map(|word| word.lines.clone()).collect();
-        let parse = |text: &str| match text {
-            "" => Some(None),
-            text => text.parse::<Ipv4Addr>().ok().map(Some),
-        };
-        let pair = first.text().split_once(':');
-        let pair = pair.and_then(|(local, remote)| Some((parse(local)?, parse(remote)?)));
-        let Some((local, remote)) = pair.filter(|_| rest.is_empty()) else {
+        let lines = lines_of(words);
+        let Some((local, remote)) = addresses(words) else {
             // Only the name: what follows may be a password.
-            let what = format!("option {}", first.text());
-            let why = "not an option that is known here";
-            self.draft.leave_out(lines, what, why);
+            let what = format!("option {}", words.first().map_or("", Word::text));
+            self.draft.leave_out(lines, what, UNKNOWN);
             return false;
         };
         for (property, address) in [("local-address", local), ("remote-address", remote)] {
@@ -255,24 +194,14 @@ impl Reader {
         }
     }
 
-    /// pppd ends a session that did not answer for so many intervals.
     fn keepalive(&mut self) {
-        let (interval, failure) = (self.echo_interval.take(), self.echo_failure.take());
-        let both = interval.iter().chain(&failure);
-        let lines: Vec<_> = both.flat_map(|one| one.1.iter().copied()).collect();
-        match (interval, failure) {
-            (Some((interval @ 1.., _)), Some((failure @ 1.., _))) => {
-                let timeout = interval.saturating_mul(failure).to_string();
+        match std::mem::take(&mut self.echo).timeout() {
+            Some((Ok(timeout), lines)) => {
+                let timeout = timeout.to_string();
                 self.draft.set(SERVER, "keepalive-timeout", &timeout, lines);
             }
-            (None, None) => {}
-            (Some(_), _) | (_, Some(_)) => {
-                let what = "options lcp-echo-interval and lcp-echo-failure";
-                let why = "only both together find out that a client is gone";
-                self.draft.leave_out(lines, what, why);
-            }
+            Some((Err(why), lines)) => self.draft.leave_out(lines, echo::OPTIONS, why),
+            None => {}
         }
     }
 }
-
-const NOT_A_NUMBER: &str = "is not a number";

@@ -1,324 +1,313 @@
-//! Options of pppd for one tunnel out by pptp-linux or accel-pptp's plugin, as `/etc/ppp/peers/NAME`.
+//! A file of pppd's options for a tunnel out, as stand in `/etc/ppp/peers`: the line is made by
+//! pptp-linux, or by pppd's plugin for the kernel's PPTP.
 
 use std::collections::BTreeSet;
 
-use super::options::table::{
-    Known,
-    Meaning::{self, Anyway, EchoFailure, EchoInterval, Profile, Refused, Required, Without},
-    STRENGTH,
-};
-use super::words::{Word, lines};
-use crate::import::draft::{Draft, Item, PROFILES};
+use self::program::is_pptp;
+use self::table::Meaning;
+use super::echo::{self, Echo};
+use super::given::{File, Given, INCOMPLETE, NOT_A_NUMBER, Setting, UNKNOWN, addresses, lines_of};
+use super::table as shared;
+use super::table::Meaning as Shared;
+use super::words::Word;
+use crate::import::draft::{CLIENTS, Draft, PROFILES};
 
-/// Whether a line of a file says that pppd is to dial by PPTP.
-pub(in crate::import) fn is_dial(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    match words.next() {
-        Some("pty") => words.next().is_some_and(is_pptp),
-        Some(word) => word == SERVER_OPTION,
-        None => false,
+mod program;
+mod table;
+
+/// What `text` says; `None` if it is no tunnel of PPTP. `path` is where the file lies, or empty: the
+/// interface is called as the file is, unless that says otherwise.
+pub(in crate::import) fn read(path: &str, text: &str) -> Option<Draft> {
+    let file = File::new(text);
+    if file.is_empty() {
+        return Some(Draft::default());
+    }
+    let tunnel = Tunnel::find(&file)?;
+    let name = tunnel
+        .interface
+        .as_deref()
+        .unwrap_or_else(|| file_name(path));
+    let mut reader = Reader::new(name, tunnel.host.as_deref().unwrap_or_default());
+    for given in file.given() {
+        match given {
+            Given::Option(setting) => reader.option(&setting),
+            Given::Other(words) => reader.other(words),
+        }
+    }
+    Some(reader.finish(file.first_line()))
+}
+
+/// Whether `text` has the options of a tunnel out.
+pub(in crate::import) fn is_one(text: &str) -> bool {
+    Tunnel::find(&File::new(text)).is_some()
+}
+
+/// What has to be known before anything else can be called by its name.
+#[derive(Default)]
+struct Tunnel {
+    /// Where it leads to.
+    host: Option<String>,
+    /// What its interface is called.
+    interface: Option<String>,
+}
+
+impl Tunnel {
+    /// The tunnel of a file, if that has one of PPTP.
+    fn find(file: &File) -> Option<Self> {
+        let mut tunnel = Self::default();
+        let mut is_one = false;
+        for given in file.given() {
+            let Given::Option(setting) = given else {
+                continue;
+            };
+            let value = setting.value().unwrap_or_default();
+            match Meaning::find(setting.known.name) {
+                Some(Meaning::Pty) => {
+                    if let Some(call) = program::read(value) {
+                        is_one = true;
+                        tunnel.host = call.host.or(tunnel.host);
+                    }
+                }
+                Some(Meaning::Plugin) => is_one |= is_pptp(value, PLUGIN),
+                Some(Meaning::Server) => tunnel.host = Some(value.to_owned()),
+                Some(Meaning::Interface) => tunnel.interface = Some(value.to_owned()),
+                Some(_) | None => {}
+            }
+        }
+        is_one.then_some(tunnel)
     }
 }
 
-/// What `text` says; `None` if it has words and does not dial by PPTP.
-pub(in crate::import) fn read(text: &str) -> Option<Draft> {
-    let words: Vec<_> = lines(text)
-        .into_iter()
-        .flat_map(|line| line.words)
-        .collect();
-    let mut reader = Reader::default();
-    let mut at = 0;
-    while let Some(word) = words.get(at) {
-        let name = word.text();
-        let known = Known::find(name);
-        let arguments = match &known {
-            Some(known) => known.arguments,
-            None => usize::from(name == SERVER_OPTION),
-        };
-        let end = (at + 1 + arguments).min(words.len());
-        reader.option(name, known.map(|known| known.meaning), &words[at..end]);
-        at = end;
-    }
-    (words.is_empty() || reader.server.is_some()).then(|| reader.finish())
+/// What the file is called, empty if it is no file but a pipe.
+fn file_name(path: &str) -> &str {
+    let is_pipe = ["/dev/", "/proc/"].iter().any(|dir| path.starts_with(dir));
+    let name = path.rsplit('/').next().filter(|_| !is_pipe);
+    name.unwrap_or_default()
 }
 
 /// Reads option by option.
-#[derive(Default)]
 struct Reader {
     draft: Draft,
-    /// What is set of the client, and where.
-    client: Vec<(&'static str, String, BTreeSet<usize>)>,
-    /// The same of its profile.
-    profile: Vec<(&'static str, String, BTreeSet<usize>)>,
-    server: Option<String>,
-    refused: Vec<(&'static str, usize)>,
-    echo_interval: Option<(u32, BTreeSet<usize>)>,
-    echo_failure: Option<(u32, BTreeSet<usize>)>,
+    /// What the profile of the tunnel is called, if it gets one.
+    profile: String,
     anyway: Vec<(String, usize)>,
-    dialed_again: Vec<(String, usize)>,
+    redials: Vec<(String, usize)>,
+    /// Ways to prove who one is.
+    refused: Vec<(&'static str, usize)>,
+    /// What pppd calls itself, to servers as well unless it has a name for them.
+    name: Option<(String, BTreeSet<usize>)>,
+    echo: Echo,
 }
 
 impl Reader {
+    fn new(name: &str, host: &str) -> Self {
+        let mut draft = Draft::without_passwords(NO_PASSWORD);
+        if !name.is_empty() {
+            draft.set_new(CLIENTS, "name", name, []);
+        }
+        let called = if name.is_empty() { host } else { name };
+        Self {
+            draft,
+            profile: format!("pppd-{called}"),
+            anyway: Vec::new(),
+            redials: Vec::new(),
+            refused: Vec::new(),
+            name: None,
+            echo: Echo::default(),
+        }
+    }
+
     /// Takes an option with its arguments.
-    fn option(&mut self, name: &str, meaning: Option<Meaning>, words: &[Word]) {
-        let lines: BTreeSet<_> = words.iter().flat_map(|word| word.lines.clone()).collect();
-        let what = format!("option {name}");
-        let value = words.get(1).map_or("", Word::text);
-        let has_argument = words.get(1).is_some_and(|word| word.text.is_some());
-        let wants_argument =
-            name == SERVER_OPTION || Known::find(name).is_some_and(|known| known.arguments > 0);
-        if wants_argument && !has_argument {
-            let why = "what belongs to it is missing";
-            return self.draft.leave_out(lines, what, why);
+    fn option(&mut self, setting: &Setting<'_>) {
+        let Some(value) = setting.value() else {
+            return self
+                .draft
+                .leave_out(setting.lines(), setting.what(), INCOMPLETE);
+        };
+        let taken = match Meaning::find(setting.known.name) {
+            Some(meaning) => self.of_tunnel(meaning, setting, value),
+            None => self.of_link(setting, value),
+        };
+        if let Err(why) = taken {
+            self.draft.leave_out(setting.lines(), setting.what(), why);
         }
-        let left_out = match (name, meaning) {
-            ("pty", _) => match server_of(value) {
-                Some(server) => {
-                    self.connect_to(server, lines.clone());
-                    None
-                }
-                None => Some("does not say which server pptp is to dial"),
-            },
-            (SERVER_OPTION, _) => {
-                self.connect_to(value, lines.clone());
-                None
+    }
+
+    /// Takes an option that is something else in a tunnel out than for a server.
+    fn of_tunnel(
+        &mut self,
+        meaning: Meaning,
+        setting: &Setting<'_>,
+        value: &str,
+    ) -> Result<(), &'static str> {
+        let lines = setting.lines();
+        match meaning {
+            Meaning::Pty => return self.call(value, &lines),
+            // What it makes is said by the options that it brings.
+            Meaning::Plugin if is_pptp(value, PLUGIN) => self.anyway.extend(setting.named()),
+            Meaning::Plugin => return Err("plugins are not taken over"),
+            Meaning::Server => self.set("connect-to", value, lines),
+            Meaning::User => self.set("user", value, lines),
+            Meaning::Interface => self.set("name", value, lines),
+            Meaning::As(property) => self.set(property, value, lines),
+            Meaning::Is(property, value) => self.set(property, value, lines),
+            Meaning::Strong => {
+                self.set_profile("use-encryption", "required", lines);
+                return Err(shared::STRENGTH);
             }
-            ("plugin", _) if value.rsplit('/').next() == Some("pptp.so") => self.done(name, &lines),
-            ("user", _) => self.set("user", value, lines.clone()),
-            // What pppd calls itself is what it logs in by, unless `user` says otherwise.
-            ("name", _) if self.client.iter().any(|one| one.0 == "user") => {
-                Some("user says otherwise, and counts")
-            }
-            ("name", _) => self.set("user", value, lines.clone()),
-            ("password", _) => self.set("password", value, lines.clone()),
-            ("mtu", _) => self.set("max-mtu", value, lines.clone()),
-            ("mru", _) => self.set("max-mru", value, lines.clone()),
-            ("mrru", _) => self.set("mrru", value, lines.clone()),
-            ("defaultroute", _) => self.set("add-default-route", "yes", lines.clone()),
-            ("replacedefaultroute", _) => {
-                let _ = self.set("add-default-route", "yes", lines.clone());
-                Some("no route is replaced: the one with the smaller distance counts")
-            }
-            ("usepeerdns", _) => self.set("use-peer-dns", "yes", lines.clone()),
-            ("demand", _) => self.set("dial-on-demand", "yes", lines.clone()),
-            ("idle" | "maxconnect", _) => match value.parse::<u32>() {
+            Meaning::Redials => self.redials.extend(setting.named()),
+            Meaning::Anyway => self.anyway.extend(setting.named()),
+            Meaning::Without(why) => return Err(why),
+        }
+        Ok(())
+    }
+
+    /// Takes an option that is the same for both ends of a link.
+    fn of_link(&mut self, setting: &Setting<'_>, value: &str) -> Result<(), &'static str> {
+        let lines = setting.lines();
+        let number = || value.parse::<u32>().map_err(|_| NOT_A_NUMBER);
+        match setting.known.meaning {
+            Shared::Link(property) => self.set(property, &number()?.to_string(), lines),
+            Shared::Seconds(property) => match number()? {
                 // For pppd that is no limit.
-                Ok(0) => self.done(name, &lines),
-                Ok(seconds) => {
-                    let property = if name == "idle" {
-                        "idle-timeout"
-                    } else {
-                        "session-timeout"
-                    };
-                    self.of_profile(property, &format!("{seconds}s"), lines.clone())
-                }
-                Err(_) => Some("is not a number"),
+                0 => self.anyway.extend(setting.named()),
+                seconds => self.set_profile(property, &format!("{seconds}s"), lines),
             },
-            ("persist" | "holdoff" | "maxfail", _) => {
-                self.dialed_again.extend(named(name, &lines));
-                None
-            }
-            ("nopersist", _) => Some("a client is always dialed again"),
-            ("remotename" | "noauth" | "ipparam" | "linkname", _) => self.done(name, &lines),
-            ("require-eap", _) => Some("servers are not asked who they are"),
-            ("file" | "call", _) => Some("import that file as well, and put both together"),
-            (_, Some(Required(_))) => Some("servers are not asked who they are"),
-            (_, Some(Refused(method))) => {
+            Shared::Profile(property, value) => self.set_profile(property, value, lines),
+            Shared::Required(_) => return Err(table::PROOF),
+            Shared::Refused(method) => {
                 self.refused
-                    .extend(lines.iter().map(|&line| (method, line)));
-                None
+                    .extend(lines.into_iter().map(|line| (method, line)));
             }
-            (_, Some(EchoInterval)) => number(value, &mut self.echo_interval, &lines),
-            (_, Some(EchoFailure)) => number(value, &mut self.echo_failure, &lines),
-            (_, Some(Profile(property, value))) => self.of_profile(property, value, lines.clone()),
-            (_, Some(Meaning::Mppe)) if value.split(',').any(|word| word == "required") => {
-                self.of_profile("use-encryption", "required", lines.clone())
+            Shared::Address(_) => return Err(table::ADDRESSES),
+            Shared::EchoInterval => self.echo.set_interval(number()?, lines),
+            Shared::EchoFailure => self.echo.set_failure(number()?, lines),
+            Shared::Name => {
+                if let Some((_, before)) = self.name.replace((value.to_owned(), lines)) {
+                    let why = "is set again further down";
+                    self.draft.leave_out(before, setting.what(), why);
+                }
             }
-            (_, Some(Meaning::Mppe)) => Some(STRENGTH),
-            (_, Some(Anyway)) => self.done(name, &lines),
-            (_, Some(Without(why))) => Some(why),
-            (
-                _,
-                Some(
-                    Meaning::Server(_) | Meaning::Seconds(_) | Meaning::Address(_) | Meaning::Name,
-                ),
-            ) => Some("is of a server"),
-            (_, None) => Some("not an option that is known here"),
-        };
-        if let Some(why) = left_out {
-            self.draft.leave_out(lines, what, why);
+            Shared::Mppe => {
+                if shared::requires_mppe(value) {
+                    self.set_profile("use-encryption", "required", lines);
+                }
+                if !shared::requires_mppe(value) || shared::refuses_strength(value) {
+                    return Err(shared::STRENGTH);
+                }
+            }
+            Shared::Anyway => self.anyway.extend(setting.named()),
+            Shared::Without(why) => return Err(why),
         }
+        Ok(())
     }
 
-    fn connect_to(&mut self, server: &str, lines: BTreeSet<usize>) {
-        self.server = Some(server.to_owned());
-        let _ = self.set("connect-to", server, lines);
+    /// Takes the command that makes the line.
+    fn call(&mut self, command: &str, lines: &BTreeSet<usize>) -> Result<(), &'static str> {
+        let call = program::read(command).ok_or("the line of a tunnel of PPTP is that of pptp")?;
+        let host = call.host.ok_or("does not say which server to call")?;
+        self.set("connect-to", &host, lines.clone());
+        for (what, why) in call.left_out {
+            self.draft.leave_out(lines.clone(), what, why);
+        }
+        Ok(())
     }
 
-    /// The last one counts, as for pppd.
-    fn set(
-        &mut self,
-        property: &'static str,
-        value: &str,
-        lines: BTreeSet<usize>,
-    ) -> Option<&'static str> {
-        put(&mut self.client, property, value, lines);
-        None
+    /// Takes words of which the first one is no option.
+    fn other(&mut self, words: &[Word]) {
+        let lines = lines_of(words);
+        if addresses(words).is_some() {
+            return self.draft.leave_out(lines, "addresses", table::ADDRESSES);
+        }
+        // Only the name: what follows may be a password.
+        let what = format!("option {}", words.first().map_or("", Word::text));
+        self.draft.leave_out(lines, what, UNKNOWN);
     }
 
-    fn of_profile(
-        &mut self,
-        property: &'static str,
-        value: &str,
-        lines: BTreeSet<usize>,
-    ) -> Option<&'static str> {
-        put(&mut self.profile, property, value, lines);
-        None
-    }
-
-    fn done(&mut self, name: &str, lines: &BTreeSet<usize>) -> Option<&'static str> {
-        self.anyway.extend(named(name, lines));
-        None
-    }
-
-    fn finish(mut self) -> Draft {
-        let mut draft = std::mem::take(&mut self.draft);
+    /// `first` is the first line that says something.
+    fn finish(mut self, first: usize) -> Draft {
+        self.our_name();
+        self.methods();
+        self.keepalive();
+        self.own_profile();
+        let mut draft = self.draft;
+        draft.set_new(CLIENTS, "disabled", "yes", []);
         draft.leave_out_together(&self.anyway, "what is done here anyway");
-        let why = "it is dialed again at once, and then later and later, up to a minute";
-        draft.leave_out_together(&self.dialed_again, why);
-        let Some(server) = self.server.take() else {
-            return draft;
-        };
-        self.keepalive(&mut draft);
-        self.methods(&mut draft);
-        let mut client = Item::add("/interface pptp-client", []);
-        for (property, value, lines) in &self.client {
-            client.put(property, value, lines.iter().copied());
-        }
-        if !self.profile.is_empty() {
-            let name = format!("to-{server}");
-            let mut profile = Item::add(PROFILES, []);
-            profile.put("name", &name, []);
-            if self.profile.iter().all(|one| one.0 != "use-encryption") {
-                // As the profile has it that a client has without another.
-                profile.put("use-encryption", "yes", []);
-            }
-            profile.put("change-tcp-mss", "yes", []);
-            for (property, value, lines) in &self.profile {
-                profile.put(property, value, lines.iter().copied());
-            }
-            client.put("profile", &name, []);
-            draft.push(profile);
-        }
-        draft.push(client);
+        draft.leave_out_together(&self.redials, table::REDIALS);
+        let what = format!("disabled of {CLIENTS}");
+        let why = "the file does not say whether pppd runs: enable it when pppd is stopped";
+        draft.leave_out([first], what, why);
         draft
     }
 
-    /// What is not refused of the ways to prove who we are.
-    fn methods(&mut self, draft: &mut Draft) {
-        const ALL: [&str; 4] = ["pap", "chap", "mschap1", "mschap2"];
-        let is_left = |method: &&str| self.refused.iter().all(|one| one.0 != *method);
-        let left: Vec<_> = ALL.into_iter().filter(is_left).collect();
-        let lines: BTreeSet<_> = self.refused.iter().map(|one| one.1).collect();
-        if lines.is_empty() {
+    fn our_name(&mut self) {
+        let Some((name, lines)) = self.name.take() else {
+            return;
+        };
+        if self.draft.is_set_new(CLIENTS, "user") {
+            let why = "user says what we are called there";
+            self.draft.leave_out(lines, "option name", why);
+        } else {
+            self.set("user", &name, lines);
+        }
+    }
+
+    /// What is not refused.
+    fn methods(&mut self) {
+        if self.refused.is_empty() {
             return;
         }
-        if left.is_empty() {
-            let why = "nothing is left by which to log in: set allow of the client";
-            return draft.leave_out(lines, "options refuse-*", why);
+        let lines: BTreeSet<_> = self.refused.iter().map(|one| one.1).collect();
+        let is_left = |method: &&str| !self.refused.iter().any(|one| one.0 == *method);
+        let methods: Vec<_> = ["pap", "chap", "mschap1", "mschap2"]
+            .into_iter()
+            .filter(is_left)
+            .collect();
+        if methods.is_empty() {
+            let why = "nothing is left by which we could prove who we are: set allow of \
+                       /interface pptp-client";
+            return self.draft.leave_out(lines, "options refuse-*", why);
         }
-        let _ = self.set("allow", &left.join(","), lines);
+        self.set("allow", &methods.join(","), lines);
     }
 
-    /// pppd gives up on a server that did not answer for so many intervals.
-    fn keepalive(&mut self, draft: &mut Draft) {
-        let (interval, failure) = (self.echo_interval.take(), self.echo_failure.take());
-        let both = interval.iter().chain(&failure);
-        let lines: BTreeSet<_> = both.flat_map(|one| one.1.iter().copied()).collect();
-        match (interval, failure) {
-            (Some((interval @ 1.., _)), Some((failure @ 1.., _))) => {
-                let timeout = interval.saturating_mul(failure).to_string();
-                let _ = self.set("keepalive-timeout", &timeout, lines);
+    fn keepalive(&mut self) {
+        match std::mem::take(&mut self.echo).timeout() {
+            Some((Ok(timeout), lines)) => {
+                self.set("keepalive-timeout", &timeout.to_string(), lines);
             }
-            (None, None) => {}
-            (Some(_), _) | (_, Some(_)) => {
-                let what = "options lcp-echo-interval and lcp-echo-failure";
-                let why = "only both together find out that a server is gone";
-                draft.leave_out(lines, what, why);
-            }
+            Some((Err(why), lines)) => self.draft.leave_out(lines, echo::OPTIONS, why),
+            None => {}
         }
+    }
+
+    /// Gives the profile of the tunnel, if it has one, what that of tunnels without one says.
+    fn own_profile(&mut self) {
+        if !self.draft.is_set_new(PROFILES, "name") {
+            return;
+        }
+        if !self.draft.is_set_new(PROFILES, "use-encryption") {
+            self.set_profile("use-encryption", "yes", BTreeSet::new());
+        }
+        self.set_profile("change-tcp-mss", "yes", BTreeSet::new());
+        let profile = self.profile.clone();
+        self.set("profile", &profile, BTreeSet::new());
+    }
+
+    fn set(&mut self, property: &str, value: &str, lines: BTreeSet<usize>) {
+        self.draft.set_new(CLIENTS, property, value, lines);
+    }
+
+    /// Sets a property of the profile of the tunnel, which has one from then on.
+    fn set_profile(&mut self, property: &str, value: &str, lines: BTreeSet<usize>) {
+        if !self.draft.is_set_new(PROFILES, "name") {
+            self.draft.set_new(PROFILES, "name", &self.profile, []);
+        }
+        self.draft.set_new(PROFILES, property, value, lines);
     }
 }
 
-fn put(
-    properties: &mut Vec<(&'static str, String, BTreeSet<usize>)>,
-    property: &'static str,
-    value: &str,
-    lines: BTreeSet<usize>,
-) {
-    match properties.iter_mut().find(|one| one.0 == property) {
-        Some(one) => {
-            value.clone_into(&mut one.1);
-            one.2.extend(lines);
-        }
-        None => properties.push((property, value.to_owned(), lines)),
-    }
-}
-
-fn number(
-    value: &str,
-    to: &mut Option<(u32, BTreeSet<usize>)>,
-    lines: &BTreeSet<usize>,
-) -> Option<&'static str> {
-    match value.parse() {
-        Ok(number) => {
-            *to = Some((number, lines.clone()));
-            None
-        }
-        Err(_) => Some("is not a number"),
-    }
-}
-
-fn named(name: &str, lines: &BTreeSet<usize>) -> Vec<(String, usize)> {
-    lines.iter().map(|&line| (name.to_owned(), line)).collect()
-}
-
-/// The server in `pptp HOST --nolaunchpppd ...`, wherever the options stand.
-fn server_of(command: &str) -> Option<&str> {
-    let mut words = command.split_whitespace();
-    words.next().filter(|word| is_pptp(word))?;
-    while let Some(word) = words.next() {
-        if !word.starts_with('-') {
-            return Some(word);
-        }
-        if WITH_VALUES.contains(&word) {
-            words.next();
-        }
-    }
-    None
-}
-
-/// Options of pptp-linux whose value is the next word.
-const WITH_VALUES: &[&str] = &[
-    "--phone",
-    "--quirks",
-    "--logstring",
-    "--loglevel",
-    "--localbind",
-    "--rtmark",
-    "--timeout",
-    "--idle-wait",
-    "--max-echo-wait",
-    "--missing-window",
-    "--test-type",
-    "--test-rate",
-];
-
-/// Whether a word is pptp's name or path.
-fn is_pptp(word: &str) -> bool {
-    let word = word.trim_matches(['"', '\'']);
-    word.rsplit('/').next() == Some("pptp")
-}
-
-/// The plugin's option.
-const SERVER_OPTION: &str = "pptp_server";
+/// pppd's plugin for the kernel's PPTP.
+const PLUGIN: &str = "pptp.so";
+const NO_PASSWORD: &str = "pppd has it in chap-secrets or pap-secrets: import that file as well, or \
+                           set it with /interface pptp-client";

@@ -4,11 +4,17 @@
 use std::net::Ipv4Addr;
 
 use super::words::{Line, Word, lines};
-use crate::import::draft::{Draft, Item, SECRETS};
+use crate::import::draft::{CLIENTS, Command, Draft, Item, SECRETS};
+use crate::import::judge::Client;
 
 /// What `text` says; `None` if no line of it has a secret. `own` is what this machine is called: a
-/// secret for that server is one for this server.
-pub(in crate::import) fn read(text: &str, own: Option<&str>) -> Option<Draft> {
+/// secret for that server is one for this server. `clients` are the tunnels out that have no
+/// password yet: a secret for the user and the name of one is that.
+pub(in crate::import) fn read(
+    text: &str,
+    own: Option<&str>,
+    mut clients: Vec<Client>,
+) -> Option<Draft> {
     let lines = lines(text);
     let is_one = |line: &Line| line.words.len() >= 3;
     if !lines.is_empty() && !lines.iter().any(is_one) {
@@ -16,9 +22,28 @@ pub(in crate::import) fn read(text: &str, own: Option<&str>) -> Option<Draft> {
     }
     let mut draft = Draft::without_passwords(UNREADABLE);
     for line in &lines {
-        entry(&mut draft, line, own);
+        match password_of_client(line, &mut clients) {
+            Some(item) => draft.push(item),
+            None => entry(&mut draft, line, own),
+        }
     }
     Some(draft)
+}
+
+/// The password of a tunnel out, of which the first one counts. What follows says which addresses
+/// somebody may have who logs in here.
+fn password_of_client(line: &Line, clients: &mut Vec<Client>) -> Option<Item> {
+    let [user, server, secret, ..] = &line.words[..] else {
+        return None;
+    };
+    let password = secret.text.as_ref()?;
+    let is_plain = !password.is_empty() && !password.starts_with("@/") && !is_hash(password);
+    let is_it = |client: &Client| client.name == server.text() && client.user == user.text();
+    let index = clients.iter().position(is_it).filter(|_| is_plain)?;
+    let command = Command::SetItem(clients.swap_remove(index).name);
+    let mut item = Item::new(CLIENTS, command, line.lines());
+    item.put("password", password, []);
+    Some(item)
 }
 
 fn entry(draft: &mut Draft, line: &Line, own: Option<&str>) {

@@ -1,30 +1,30 @@
-//! Which options pppd has, and what each is here.
+//! Which options pppd has, and what each is here: for a server, where a tunnel out has something else.
 
 use self::Meaning::{
-    Address, Anyway, EchoFailure, EchoInterval, Mppe, Name, Profile, Refused, Required, Seconds,
-    Server, Without,
+    Address, Anyway, EchoFailure, EchoInterval, Link, Mppe, Name, Profile, Refused, Required,
+    Seconds, Without,
 };
 
 /// An option of pppd.
-pub(in crate::import::pppd) struct Known {
+pub(super) struct Known {
     /// As it stands in the file.
-    pub(in crate::import::pppd) name: &'static str,
+    pub(super) name: &'static str,
     /// How many words follow.
-    pub(in crate::import::pppd) arguments: usize,
+    pub(super) arguments: usize,
     /// What it is here.
-    pub(in crate::import::pppd) meaning: Meaning,
+    pub(super) meaning: Meaning,
 }
 
 /// What an option is here.
 #[derive(Clone, Copy)]
-pub(in crate::import::pppd) enum Meaning {
-    /// This property of the server, with the same number.
-    Server(&'static str),
+pub(super) enum Meaning {
+    /// This property of the server, or of the tunnel out, with the same number.
+    Link(&'static str),
     /// This time of the profile, in seconds.
     Seconds(&'static str),
     /// This property of the profile, with this value.
     Profile(&'static str, &'static str),
-    /// A way to prove who one is that the client must use one of.
+    /// A way to prove who one is that the peer must use one of.
     Required(&'static str),
     /// One that pppd does not use.
     Refused(&'static str),
@@ -45,19 +45,19 @@ pub(in crate::import::pppd) enum Meaning {
 }
 
 const EAP: &str = "there is no EAP";
-const CLIENT: &str = "is of a tunnel out: import it by --as pppd-peer";
+const CLIENT: &str = "is of a tunnel out: add that with /interface pptp-client";
 const SERIAL: &str = "only matters on a serial line";
 const NONE: &str = "has no equivalent";
 const PROGRAM: &str = "programs are not taken over: see on-up and on-down of a profile";
-pub(in crate::import::pppd) const STRENGTH: &str =
-    "a strength cannot be refused: the best that the client offers is used";
+pub(super) const STRENGTH: &str =
+    "a strength cannot be refused: the best that both sides have is used";
 
 /// The options that are told apart; any other is said not to be known.
 const OPTIONS: &[(&str, usize, Meaning)] = &[
     ("name", 1, Name),
-    ("mtu", 1, Server("max-mtu")),
-    ("mru", 1, Server("max-mru")),
-    ("mrru", 1, Server("mrru")),
+    ("mtu", 1, Link("max-mtu")),
+    ("mru", 1, Link("max-mru")),
+    ("mrru", 1, Link("mrru")),
     ("idle", 1, Seconds("idle-timeout")),
     ("maxconnect", 1, Seconds("session-timeout")),
     ("ms-dns", 1, Address("dns-server")),
@@ -115,13 +115,13 @@ const OPTIONS: &[(&str, usize, Meaning)] = &[
     (
         "nomppe-stateful",
         0,
-        Without("a client that insists on it gets it"),
+        Without("a peer that insists on it gets it"),
     ),
     ("noipv6", 0, Profile("use-ipv6", "no")),
     ("-ipv6", 0, Profile("use-ipv6", "no")),
     ("+ipv6", 0, Profile("use-ipv6", "yes")),
     ("ipv6", 1, Without(NONE)),
-    ("noip", 0, Without("every client gets an IPv4 address")),
+    ("noip", 0, Without("there is no session without IPv4")),
     (
         "proxyarp",
         0,
@@ -156,15 +156,11 @@ const OPTIONS: &[(&str, usize, Meaning)] = &[
     ("nomagic", 0, Without("magic numbers are always negotiated")),
     ("silent", 0, Without(NONE)),
     ("passive", 0, Without(NONE)),
-    (
-        "mp",
-        0,
-        Without("set mrru of the server to take packets in fragments"),
-    ),
+    ("mp", 0, Without("set mrru to take packets in fragments")),
     (
         "multilink",
         0,
-        Without("set mrru of the server to take packets in fragments"),
+        Without("set mrru to take packets in fragments"),
     ),
     ("nomp", 0, Anyway),
     ("nomultilink", 0, Anyway),
@@ -186,6 +182,8 @@ const OPTIONS: &[(&str, usize, Meaning)] = &[
     ("password", 1, Without(CLIENT)),
     ("remotename", 1, Without(CLIENT)),
     ("defaultroute", 0, Without(CLIENT)),
+    ("defaultroute-metric", 1, Without(CLIENT)),
+    ("defaultroute6", 0, Without(CLIENT)),
     ("replacedefaultroute", 0, Without(CLIENT)),
     ("usepeerdns", 0, Without(CLIENT)),
     ("persist", 0, Without(CLIENT)),
@@ -193,6 +191,11 @@ const OPTIONS: &[(&str, usize, Meaning)] = &[
     ("maxfail", 1, Without(CLIENT)),
     ("holdoff", 1, Without(CLIENT)),
     ("demand", 0, Without(CLIENT)),
+    ("pptp_server", 1, Without(CLIENT)),
+    ("pptp_client", 1, Without(CLIENT)),
+    ("pptp_phone", 1, Without(CLIENT)),
+    ("pptp_sock", 1, Without(CLIENT)),
+    ("pptp_window", 1, Without(CLIENT)),
     (
         "call",
         1,
@@ -331,9 +334,21 @@ const OPTIONS: &[(&str, usize, Meaning)] = &[
     ("unset", 1, Without(PROGRAM)),
 ];
 
+/// Whether `mppe` with these words asks for encryption, and not only for a way of it.
+pub(super) fn requires_mppe(words: &str) -> bool {
+    words.split(',').any(|word| word == "required")
+}
+
+/// Whether `mppe` with these words leaves keys of some length out.
+pub(super) fn refuses_strength(words: &str) -> bool {
+    words
+        .split(',')
+        .any(|word| matches!(word, "no40" | "no56" | "no128"))
+}
+
 impl Known {
     /// The option with this name.
-    pub(in crate::import::pppd) fn find(name: &str) -> Option<Self> {
+    pub(super) fn find(name: &str) -> Option<Self> {
         let &(name, arguments, meaning) = OPTIONS.iter().find(|(known, ..)| *known == name)?;
         Some(Self {
             name,
