@@ -47,10 +47,19 @@ kill_pptpd() {
     wait_for 10 calls_are_gone
 }
 
-# Ends the calls in order: pppd closes LCP, and pptpctrl the call and its connection.
+# Ends the calls in order: pppd closes LCP, and pptpctrl the call and its connection. A client may
+# have dialled again by then.
 hang_up() {
-    busybox killall pppd
-    wait_for 10 calls_are_gone
+    hung_up=$(pidof pppd)
+    kill $hung_up
+    wait_for 10 hung_up_are_gone
+}
+
+hung_up_are_gone() {
+    local pid
+    for pid in $hung_up; do
+        [ ! -e "/proc/$pid" ] || return
+    done
 }
 
 # reaches ADDRESS: that the call of this address is up here too; sets $interface.
