@@ -359,10 +359,12 @@ impl Manager {
             Request::Dismiss { name } => {
                 let dismissed = self.standings.dismiss(&name);
                 dismissed.into_iter().for_each(|tun| self.reaper.bury(tun));
+                self.disappoint();
             }
             Request::DismissOthers => {
                 let dismissed = self.standings.dismiss_others();
                 dismissed.into_iter().for_each(|tun| self.reaper.bury(tun));
+                self.disappoint();
             }
             Request::Await { name } => self.standings.await_packets(&name),
             Request::Pin { name, server } => {
@@ -441,6 +443,7 @@ impl Manager {
             if let Some(ready) = ready {
                 self.hand_over(id, interface, ready);
             }
+            self.disappoint();
             return Ok(());
         }
         let membership = &interface.membership;
@@ -465,6 +468,14 @@ impl Manager {
         };
         self.hand_over(id, interface, ready);
         Ok(())
+    }
+
+    /// Tells sessions of an interface that they will not get.
+    fn disappoint(&mut self) {
+        for session in self.standings.take_disappointed() {
+            let reason = "its interface was taken away or given to another".to_owned();
+            self.say(Event::Failed { session, reason });
+        }
     }
 
     /// Gives the worker the interface, and says so.

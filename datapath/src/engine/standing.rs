@@ -27,6 +27,8 @@ use crate::waiting::{is_wanted, packet_in, readdress};
 
 /// Room for a packet of 64 KB and its header.
 const PACKET_BYTES: usize = 66_000;
+/// Packets thrown away at once; an interface's queue holds 500.
+const MOST_DRAINED: usize = 4096;
 /// Packets read from one interface before the others get their turn.
 const READS_A_TURN: usize = 64;
 
@@ -42,14 +44,17 @@ pub struct Standings {
     pinned: BTreeMap<Ipv4Addr, Option<Pin>>,
     next_token: usize,
     buffer: Vec<u8>,
+    disappointed: Vec<SessionId>,
 }
 
 /// An interface.
 #[derive(Debug)]
 struct One {
     standing: Standing,
-    /// The control process that is connected wants it.
+    /// The control process that is connected has asked for it.
     is_wanted: bool,
+    /// It goes when the session that has it lets go of it.
+    is_dismissed: bool,
     kernel_name: String,
     ifindex: u32,
     token: Token,
@@ -103,6 +108,7 @@ impl Standings {
             pinned: BTreeMap::new(),
             next_token: first_token,
             buffer: vec![0; PACKET_BYTES],
+            disappointed: Vec::new(),
         })
     }
 
@@ -142,6 +148,7 @@ impl Standings {
             let one = One {
                 standing: standing.clone(),
                 is_wanted: true,
+                is_dismissed: false,
                 kernel_name: tun.kernel_name.clone(),
                 ifindex: tun.ifindex,
                 token,
@@ -162,8 +169,12 @@ impl Standings {
         }
         let one = self.by_name.get_mut(&name).context("it is there")?;
         one.is_wanted = true;
-        one.standing = standing;
+        one.is_dismissed = false;
+        let former = std::mem::replace(&mut one.standing, standing);
         let warnings = if one.tun.is_some() {
+            if one.standing.mtu != former.mtu {
+                self.netlink.set_mtu(one.ifindex, one.standing.mtu)?;
+            }
             one.rest(&mut self.netlink)?
         } else {
             Vec::new()
@@ -174,9 +185,6 @@ impl Standings {
     /// Carries out [`crate::ipc::Request::Dismiss`]; gives back what is to be deleted.
     pub fn dismiss(&mut self, name: &str) -> Option<Tun> {
         self.unpin(name);
-        let one = self.by_name.get_mut(name)?;
-        one.is_wanted = false;
-        one.next = None;
         self.let_go(name)
     }
 
@@ -198,7 +206,11 @@ impl Standings {
 
     /// Forgets an interface that nobody has any more. One that a session has goes when it is back.
     fn let_go(&mut self, name: &str) -> Option<Tun> {
-        let tun = self.by_name.get_mut(name)?.tun.take()?;
+        let one = self.by_name.get_mut(name)?;
+        one.is_dismissed = true;
+        let disappointed = one.next.take().map(|(session, _)| session);
+        self.disappointed.extend(disappointed);
+        let tun = one.tun.take()?;
         self.by_name.remove(name);
         self.unwatch(&tun);
         Some(tun)
@@ -213,9 +225,9 @@ impl Standings {
             return;
         }
         if let Some(tun) = &one.tun {
-            while matches!(tun.read(&mut self.buffer), Ok(Some(_))) {}
+            one.waiting.clear();
+            drain(tun, &mut self.buffer, |_| {});
         }
-        one.waiting.clear();
         one.awaits = true;
     }
 
@@ -224,35 +236,38 @@ impl Standings {
     pub fn handle_ready(&mut self, token: Token) -> Option<Event> {
         let mut all = self.by_name.iter_mut();
         let (name, one) = all.find(|(_, one)| one.token == token)?;
-        let tun = one.tun.as_ref()?;
+        let tun = one.tun.take()?;
         let has_header = tun.offload != Offload::Off;
         let mut event = None;
+        let mut ended = Ok(true);
         for _ in 0..READS_A_TURN {
             let read = match tun.read(&mut self.buffer) {
                 Ok(Some(len)) => &self.buffer[..len],
-                Ok(None) => return event,
-                Err(error) => {
-                    tracing::debug!(interface = %one.kernel_name, %error, "cannot be read");
-                    let name = name.clone();
-                    self.replace(&name);
-                    return event;
+                other => {
+                    ended = other.map(|_| false);
+                    break;
                 }
             };
-            if !is_wanted(packet_in(read, has_header)) {
-                continue;
-            }
-            if one.waiting.len() < MAX_WAITING as usize {
-                one.waiting.push_back(read.to_vec());
-            }
-            if std::mem::take(&mut one.awaits) {
+            if one.keep(read, has_header) && std::mem::take(&mut one.awaits) {
                 event = Some(Event::Demand { name: name.clone() });
             }
         }
-        // There may be more, which is told anew by this.
         let fd = tun.as_fd().as_raw_fd();
-        let again = SourceFd(&fd).reregister(&self.registry, token, Interest::READABLE);
-        if let Err(error) = again {
-            tracing::error!(interface = %one.kernel_name, %error, "is not watched");
+        one.tun = Some(tun);
+        match ended {
+            Ok(false) => {}
+            // There may be more, which is told anew by this.
+            Ok(true) => {
+                let again = SourceFd(&fd).reregister(&self.registry, token, Interest::READABLE);
+                if let Err(error) = again {
+                    tracing::error!(interface = %one.kernel_name, %error, "is not watched");
+                }
+            }
+            Err(error) => {
+                tracing::debug!(interface = %one.kernel_name, %error, "cannot be read");
+                let name = name.clone();
+                self.replace(&name);
+            }
         }
         event
     }
@@ -270,13 +285,20 @@ impl Standings {
     ) -> Result<Option<Ready>, String> {
         let name = &interface.name;
         let one = self.by_name.get_mut(name);
+        let one = one.filter(|one| !one.is_dismissed);
         let one = one.ok_or_else(|| format!("no interface {name} stands"))?;
         let Some(tun) = one.tun.take() else {
-            one.next = Some((session, interface.clone()));
+            let former = one.next.replace((session, interface.clone()));
+            self.disappointed.extend(former.map(|(session, _)| session));
             return Ok(None);
         };
         let ready = self.equip(tun, interface, memberships);
         ready.map(Some).map_err(|error| format!("{error:#}"))
+    }
+
+    /// Sessions that waited for an interface which they will not get.
+    pub fn take_disappointed(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.disappointed)
     }
 
     /// The session does not want it any more.
@@ -292,11 +314,17 @@ impl Standings {
         let Some((name, one)) = all.find(|(_, one)| one.ifindex == tun.ifindex) else {
             return Returned::Deleted(tun);
         };
-        if !one.is_wanted && one.next.is_none() {
+        if one.is_dismissed {
             let name = name.clone();
             self.by_name.remove(&name);
             return Returned::Deleted(tun);
         }
+        if let Err(error) = tun.set_nonblocking(true) {
+            tracing::error!(interface = %tun.kernel_name, %error, "cannot be kept");
+        }
+        // What the session has left unread was for nobody else.
+        one.waiting.clear();
+        drain(&tun, &mut self.buffer, |_| {});
         if let Some((session, interface)) = one.next.take() {
             let ready = self.equip(tun, &interface, memberships);
             let ready = ready.map_err(|error| format!("{error:#}"));
@@ -309,9 +337,6 @@ impl Standings {
             return Returned::Kept;
         }
         let token = one.token;
-        if let Err(error) = tun.set_nonblocking(true).map_err(anyhow::Error::from) {
-            tracing::error!(interface = %tun.kernel_name, "cannot be kept: {error:#}");
-        }
         one.tun = Some(tun);
         if let Err(error) = one.rest(&mut self.netlink) {
             tracing::warn!(interface = %one.kernel_name, "without a session: {error:#}");
@@ -347,9 +372,16 @@ impl Standings {
     /// The session that has an interface carries IPv6 by another address, or no more.
     pub fn note_link_local(&mut self, ifindex: u32, ours: Option<Ipv6Addr>) {
         let mut all = self.by_name.values_mut();
-        if let Some(one) = all.find(|one| one.ifindex == ifindex) {
-            one.link_local = ours.or(one.link_local);
+        let Some(one) = all.find(|one| one.ifindex == ifindex) else {
+            return;
+        };
+        if let Some(former) = one
+            .link_local
+            .filter(|_| ours.is_some() && ours != one.link_local)
+        {
+            let _ = self.netlink.delete_link_local(ifindex, former);
         }
+        one.link_local = ours.or(one.link_local);
     }
 
     /// Makes an interface what a session needs.
@@ -366,7 +398,14 @@ impl Standings {
             .context("it is there")?;
         let has_header = tun.offload != Offload::Off;
         let stand_in = one.addresses;
-        match one.equip(&mut self.netlink, &tun, interface, memberships) {
+        let equipped = one.equip(
+            &mut self.netlink,
+            &tun,
+            interface,
+            memberships,
+            &mut self.buffer,
+        );
+        match equipped {
             Ok(warnings) => {
                 let mut waiting = Vec::from(std::mem::take(&mut one.waiting));
                 if interface.membership.outgoing_filter.is_some() {
@@ -410,9 +449,14 @@ impl Standings {
     /// Carries out [`crate::ipc::Request::Pin`]; `sessions` are the interfaces that sessions have.
     pub fn pin(&mut self, name: String, server: Ipv4Addr, sessions: impl Fn(u32) -> bool) -> Event {
         self.unpin(&name);
-        let refused = if self.pinned.contains_key(&server) {
+        let kept = self.pinned.get(&server).copied().flatten();
+        let refused = if kept.is_some_and(|pin| self.netlink.holds(&pin)) {
             None
         } else {
+            // The network has changed, and the kernel may have taken it away.
+            if let Some(Some(former)) = self.pinned.remove(&server) {
+                let _ = self.netlink.unpin(&former);
+            }
             let standing = &self.by_name;
             let ours =
                 |ifindex| sessions(ifindex) || standing.values().any(|one| one.ifindex == ifindex);
@@ -472,6 +516,17 @@ impl Standings {
 }
 
 impl One {
+    /// Keeps a packet for the next session, if it is one to bring that about; whether it is.
+    fn keep(&mut self, read: &[u8], has_header: bool) -> bool {
+        if self.standing.placeholder.is_none() || !is_wanted(packet_in(read, has_header)) {
+            return false;
+        }
+        if self.waiting.len() < MAX_WAITING as usize {
+            self.waiting.push_back(read.to_vec());
+        }
+        true
+    }
+
     /// Makes it what it is without a session.
     fn rest(&mut self, netlink: &mut Netlink) -> Result<Vec<Warning>> {
         let Some(tun) = &self.tun else {
@@ -506,14 +561,20 @@ impl One {
         tun: &Tun,
         interface: &Interface,
         memberships: &mut Memberships,
+        buffer: &mut [u8],
     ) -> Result<Vec<Warning>> {
         let ifindex = self.ifindex;
         let membership = &interface.membership;
         let mut warnings = memberships.join(ifindex, &self.kernel_name, membership);
-        tun.set_nonblocking(false)?;
         netlink.set_mtu(ifindex, interface.mtu)?;
         let addresses = (interface.address, interface.peer);
         give(netlink, ifindex, &mut self.addresses, addresses)?;
+        // What was sent until now has the address and the filters of before.
+        let has_header = tun.offload != Offload::Off;
+        drain(tun, buffer, |read| {
+            self.keep(read, has_header);
+        });
+        tun.set_nonblocking(false)?;
         if self.link_local != interface.ipv6 {
             if let Some(former) = self.link_local.take() {
                 let _ = netlink.delete_link_local(ifindex, former);
@@ -582,6 +643,17 @@ impl One {
                 best.metric
             ),
         })
+    }
+}
+
+/// Reads what there is, which is no more than the interface's queue holds, unless more comes as
+/// fast as it is read.
+fn drain(tun: &Tun, buffer: &mut [u8], mut each: impl FnMut(&[u8])) {
+    for _ in 0..MOST_DRAINED {
+        match tun.read(buffer) {
+            Ok(Some(len)) => each(&buffer[..len]),
+            Ok(None) | Err(_) => return,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload};
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteType,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -109,7 +109,8 @@ impl Netlink {
     ) -> Result<Option<Hop>> {
         let mut best: Option<((u8, u32), Hop)> = None;
         self.each_main_route(|route| {
-            let Some(hop) = hop_of(route, destination).filter(|hop| !avoided(hop.ifindex)) else {
+            let mut hops = hops_to(route, destination).into_iter();
+            let Some(hop) = hops.find(|hop| !avoided(hop.ifindex)) else {
                 return;
             };
             // The longest prefix, and of those the smallest metric, and of those the first.
@@ -188,12 +189,9 @@ fn default_of(route: &RouteMessage) -> Option<DefaultRoute> {
     })
 }
 
-/// The next stop on the way to `destination`, if the route leads there and is alive.
-fn hop_of(route: &RouteMessage, destination: Ipv4Addr) -> Option<Hop> {
-    let dead = RouteFlags::from_bits_retain(RTNH_F_DEAD | RTNH_F_LINKDOWN);
-    if route.header.flags.intersects(dead) {
-        return None;
-    }
+/// The next stops on the way to `destination`, of those that are alive and have an IPv4 address or
+/// need none; none if the route does not lead there.
+fn hops_to(route: &RouteMessage, destination: Ipv4Addr) -> Vec<Hop> {
     let to = route.attributes.iter().find_map(|attribute| {
         if let RouteAttribute::Destination(RouteAddress::Inet(to)) = attribute {
             Some(*to)
@@ -202,11 +200,40 @@ fn hop_of(route: &RouteMessage, destination: Ipv4Addr) -> Option<Hop> {
         }
     });
     let length = route.header.destination_prefix_length;
-    let covered = Prefix::new(to.unwrap_or(Ipv4Addr::UNSPECIFIED), length)?;
-    (Prefix::new(destination, length)? == covered).then_some(Hop {
-        ifindex: interface_of(route)?,
-        gateway: gateway_of(route),
-    })
+    let covered = Prefix::new(to.unwrap_or(Ipv4Addr::UNSPECIFIED), length);
+    if covered.is_none() || Prefix::new(destination, length) != covered {
+        return Vec::new();
+    }
+    let several = route.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::MultiPath(hops) = attribute {
+            Some(hops)
+        } else {
+            None
+        }
+    });
+    let Some(several) = several else {
+        let is_dead = route.header.flags.bits() & DEAD != 0 || has_other_gateway(&route.attributes);
+        let hop = interface_of(route).filter(|_| !is_dead).map(|ifindex| Hop {
+            ifindex,
+            gateway: gateway_in(&route.attributes),
+        });
+        return hop.into_iter().collect();
+    };
+    several
+        .iter()
+        .filter(|hop| u32::from(hop.flags.bits()) & DEAD == 0)
+        .filter(|hop| !has_other_gateway(&hop.attributes))
+        .map(|hop| Hop {
+            ifindex: hop.interface_index,
+            gateway: gateway_in(&hop.attributes),
+        })
+        .collect()
+}
+
+/// Whether the router has no IPv4 address, which a host route would need.
+fn has_other_gateway(attributes: &[RouteAttribute]) -> bool {
+    let is_other = |attribute: &RouteAttribute| matches!(attribute, RouteAttribute::Via(_));
+    attributes.iter().any(is_other)
 }
 
 fn metric_of(route: &RouteMessage) -> u32 {
@@ -220,9 +247,8 @@ fn metric_of(route: &RouteMessage) -> u32 {
     metric.unwrap_or(0)
 }
 
-/// <linux/rtnetlink.h>
-const RTNH_F_DEAD: u32 = 1;
-const RTNH_F_LINKDOWN: u32 = 16;
+/// RTNH_F_DEAD and RTNH_F_LINKDOWN of <linux/rtnetlink.h>.
+const DEAD: u32 = 1 | 16;
 
 /// Where a route leads; the first of several ways.
 fn interface_of(route: &RouteMessage) -> Option<u32> {
@@ -238,7 +264,11 @@ fn interface_of(route: &RouteMessage) -> Option<u32> {
 }
 
 fn gateway_of(route: &RouteMessage) -> Option<Ipv4Addr> {
-    route.attributes.iter().find_map(|attribute| {
+    gateway_in(&route.attributes)
+}
+
+fn gateway_in(attributes: &[RouteAttribute]) -> Option<Ipv4Addr> {
+    attributes.iter().find_map(|attribute| {
         if let RouteAttribute::Gateway(RouteAddress::Inet(gateway)) = attribute {
             Some(*gateway)
         } else {

@@ -36,7 +36,7 @@ impl Netlink {
                 ifindex: way.ifindex,
                 gateway: way.gateway,
             }),
-            Some(_) | None => self.route_around(server, ours)?,
+            Some(_) | None => self.route_around(server, &ours)?,
         };
         let Some(hop) = hop else {
             bail!("no route to {server}");
@@ -48,9 +48,18 @@ impl Netlink {
         );
         match added {
             Ok(()) => Ok(Some(pin)),
-            Err(error) if is_there(&error) => Ok(None),
+            Err(error) if is_there(&error) => match self.route_to(server, None) {
+                Ok(way) if !ours(way.ifindex) => Ok(None),
+                Ok(_) | Err(_) => bail!("a route to {server} leads into a tunnel"),
+            },
             Err(error) => Err(error).with_context(|| format!("a route to {server}")),
         }
+    }
+
+    /// Whether a host route is still the way to its server.
+    pub fn holds(&mut self, pin: &Pin) -> bool {
+        self.route_to(pin.server, None)
+            .is_ok_and(|way| (way.ifindex, way.gateway) == (pin.hop.ifindex, pin.hop.gateway))
     }
 
     /// Takes a host route away; one that has gone with its interface is none to worry about.
@@ -180,6 +189,32 @@ mod tests {
             ip("route add 203.0.113.9 via 192.0.2.3");
             assert_eq!(netlink.pin(SERVER, |_| false).unwrap(), None);
             assert_eq!(pins(), "");
+        });
+    }
+
+    #[test]
+    fn a_route_of_the_operator_s_into_a_tunnel_is_no_way() {
+        with_uplink(|mut netlink, _, tunnel| {
+            ip("route add 203.0.113.9 dev tunnel");
+            let error = netlink
+                .pin(SERVER, |ifindex| ifindex == tunnel)
+                .unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "a route to 203.0.113.9 leads into a tunnel"
+            );
+        });
+    }
+
+    #[test]
+    fn of_a_route_by_several_ways_one_is_pinned_with_its_gateway() {
+        with_uplink(|mut netlink, _, tunnel| {
+            ip("route del default");
+            ip("route add default nexthop via 192.0.2.7 nexthop via 192.0.2.8");
+            ip("route add 203.0.113.0/24 dev tunnel");
+            let ours = |ifindex| ifindex == tunnel;
+            netlink.pin(SERVER, ours).unwrap().unwrap();
+            assert_eq!(pins(), "203.0.113.9 via 192.0.2.7 dev wire");
         });
     }
 

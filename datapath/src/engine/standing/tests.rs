@@ -173,6 +173,156 @@ fn addresses_that_somebody_took_away_are_given_again() {
 }
 
 #[test]
+fn what_comes_back_before_it_is_asked_for_again_is_kept() {
+    in_namespace(|| {
+        let mut world = World::new();
+        world.stand(None);
+        let held = world.attach(&interface(OURS));
+        let index = held.tun.ifindex;
+        ip("route add 10.1.0.0/16 dev pptp-out1");
+        // A control process that starts anew removes the sessions first.
+        world.standings.begin_anew();
+        assert!(matches!(world.take_back(held), Returned::Kept));
+        world.stand(None);
+        assert!(world.standings.dismiss_others().is_empty());
+        let ready = world.attach(&interface(OURS));
+        assert_eq!(ready.tun.ifindex, index);
+        assert!(routes().contains("10.1.0.0/16"));
+    });
+}
+
+#[test]
+fn what_one_session_left_unread_is_not_the_next_one_s() {
+    in_namespace(|| {
+        let mut world = World::new();
+        for stand_in in [None, Some(placeholder(None))] {
+            world.stand(stand_in);
+            let ready = world.attach(&interface(OURS));
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            socket.send_to(b"old", "10.0.0.1:7").unwrap();
+            world.take_back(ready);
+            let ready = world.attach(&interface(Ipv4Addr::new(10, 0, 0, 6)));
+            assert_eq!(ready.waiting, Vec::<Vec<u8>>::new());
+            let mut buffer = [0; 2000];
+            ready.tun.set_nonblocking(true).unwrap();
+            assert_eq!(ready.tun.read(&mut buffer).unwrap(), None);
+            // Nor is it that of one that comes before this one has let go.
+            socket.send_to(b"old", "10.0.0.1:7").unwrap();
+            let answer =
+                world
+                    .standings
+                    .attach(SessionId(9), &interface(OURS), &mut world.memberships);
+            assert!(matches!(answer, Ok(None)));
+            let Returned::Taken(_, _, Ok(ready)) = world.take_back(ready) else {
+                panic!("it was to be taken");
+            };
+            ready.tun.set_nonblocking(true).unwrap();
+            assert_eq!(ready.tun.read(&mut buffer).unwrap(), None);
+            world.take_back(ready);
+        }
+    });
+}
+
+#[test]
+fn what_was_not_read_yet_is_readdressed_and_filtered_as_well() {
+    in_namespace(|| {
+        let mut world = World::new();
+        world.stand(Some(placeholder(None)));
+        world.standings.await_packets(NAME);
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.send_to(b"one", "10.112.112.112:7").unwrap();
+        // It is in the interface's queue; nobody has looked.
+        let ready = world.attach(&interface(OURS));
+        assert_eq!(ready.waiting.len(), 1);
+        let packet = packet_in(&ready.waiting[0], true);
+        let packet = crate::wire::ipv4::Packet::new_checked(packet).unwrap();
+        assert_eq!(packet.source(), OURS);
+        world.take_back(ready);
+
+        socket.send_to(b"one", "10.112.112.112:7").unwrap();
+        let mut filtered = interface(OURS);
+        filtered.membership.outgoing_filter = Some("out".to_owned());
+        let ready = world.attach(&filtered);
+        assert_eq!(ready.waiting, Vec::<Vec<u8>>::new());
+        ready.tun.set_nonblocking(true).unwrap();
+        assert_eq!(ready.tun.read(&mut [0; 2000]).unwrap(), None);
+    });
+}
+
+#[test]
+fn who_waits_for_one_that_is_dismissed_is_told() {
+    in_namespace(|| {
+        let mut world = World::new();
+        world.stand(None);
+        let held = world.attach(&interface(OURS));
+        for session in [SessionId(4), SessionId(5)] {
+            let answer = world
+                .standings
+                .attach(session, &interface(OURS), &mut world.memberships);
+            assert!(matches!(answer, Ok(None)));
+        }
+        assert_eq!(world.standings.take_disappointed(), [SessionId(4)]);
+        assert!(world.standings.dismiss(NAME).is_none());
+        assert_eq!(world.standings.take_disappointed(), [SessionId(5)]);
+        let late = world
+            .standings
+            .attach(SessionId(6), &interface(OURS), &mut world.memberships);
+        assert!(late.is_err(), "it is to go");
+        assert!(matches!(world.take_back(held), Returned::Deleted(_)));
+    });
+}
+
+#[test]
+fn another_mtu_and_another_link_local_address_take_the_place_of_those_before() {
+    in_namespace(|| {
+        let mut world = World::new();
+        world.stand(None);
+        let mut other = standing(None);
+        other.mtu = 1280;
+        world.standings.stand(other);
+        assert!(shown().contains("mtu 1280"));
+        let mut interface = interface(OURS);
+        interface.ipv6 = Some("fe80::5".parse().unwrap());
+        let ready = world.attach(&interface);
+        let other: Ipv6Addr = "fe80::6".parse().unwrap();
+        let ifindex = ready.tun.ifindex;
+        let mut netlink = Netlink::open().unwrap();
+        netlink.add_link_local(ifindex, other).unwrap();
+        world.standings.note_link_local(ifindex, Some(other));
+        assert!(!shown().contains("fe80::5") && shown().contains("fe80::6"));
+        world.take_back(ready);
+        assert!(!shown().contains("fe80"), "{}", shown());
+    });
+}
+
+#[test]
+fn a_way_that_changed_is_pinned_anew_also_if_two_have_it() {
+    in_namespace(|| {
+        let mut world = World::new();
+        ip("link add wire type veth peer name far");
+        ip("link set far up");
+        ip("link set wire up");
+        ip("addr add 192.0.2.1/24 dev wire");
+        ip("route add default via 192.0.2.254");
+        let server = Ipv4Addr::new(203, 0, 113, 9);
+        for name in ["one", "two"] {
+            world.standings.pin(name.to_owned(), server, |_| false);
+        }
+        ip("link set wire down");
+        ip("link set wire up");
+        ip("route add default via 192.0.2.253");
+        for name in ["one", "two"] {
+            let event = world.standings.pin(name.to_owned(), server, |_| false);
+            assert!(matches!(event, Event::Pinned { refused: None, .. }));
+            let pinned = ip("route show proto 112");
+            assert_eq!(pinned.trim(), "203.0.113.9 via 192.0.2.253 dev wire");
+        }
+        world.standings.unpin_all();
+        assert_eq!(ip("route show proto 112"), "");
+    });
+}
+
+#[test]
 fn one_that_somebody_deletes_is_made_again() {
     in_namespace(|| {
         let mut world = World::new();
