@@ -13,6 +13,7 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::time::Instant;
 
+use early::Early;
 use encryption::{Rx, Tx};
 
 use crate::ipc::{LinkOptions, Prefix, Tunnel};
@@ -24,6 +25,7 @@ use crate::seq::SeqWindow;
 use crate::stats::{DropReason, SessionCounters};
 use crate::wire::{SeqNum, gre, lcp, mppe, multilink, ppp};
 
+mod early;
 mod encryption;
 mod fragments;
 mod limits;
@@ -116,7 +118,8 @@ enum Content {
 pub enum Inner {
     /// A whole IP packet, padding cut off.
     Ip(Range<usize>),
-    /// A whole IP packet that came too early, and was copied: see [`Session::next_held_rx`].
+    /// A whole IP packet that came too early, and was copied: see [`Session::next_held_rx`], and
+    /// [`Session::take_early`] where there is no interface yet.
     Held,
     /// A frame that is the control process's business.
     Control {
@@ -148,6 +151,7 @@ pub struct Session {
     tunnel: Tunnel,
     link: LinkOptions,
     interface: Option<InnerAddress>,
+    early: Early,
     /// Whose packets the peer may send besides its own.
     networks: Vec<Prefix>,
     rx: Option<Rx>,
@@ -178,6 +182,7 @@ impl Session {
             tunnel,
             link: LinkOptions::default(),
             interface: None,
+            early: Early::default(),
             networks: Vec::new(),
             rx: None,
             tx: None,
@@ -231,6 +236,7 @@ impl Session {
         if interface.is_none() {
             self.networks.clear();
         }
+        self.early.is_over |= interface.is_some();
         self.interface = interface;
         self.abandon_fragments();
         self.limit_to_interface();

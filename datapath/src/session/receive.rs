@@ -270,7 +270,10 @@ impl Session {
         bytes: &mut [u8],
         at: Instant,
     ) -> Result<Inner, DropReason> {
-        let interface = self.interface.as_ref().ok_or(DropReason::NoInterface)?;
+        let Some(interface) = &self.interface else {
+            let kept = self.keep_early(packet.at, bytes);
+            return kept.ok_or(DropReason::NoInterface);
+        };
         match packet.source {
             Some(source)
                 if interface.check_source
@@ -340,7 +343,7 @@ pub(super) struct IpPacket {
 
 impl IpPacket {
     /// Looks for the packet that `number` promises in `bytes`, which begin at `offset`.
-    fn parse(number: u16, bytes: &[u8], offset: usize) -> Option<Self> {
+    pub(super) fn parse(number: u16, bytes: &[u8], offset: usize) -> Option<Self> {
         let (len, source) = match number {
             protocol::IPV4 => {
                 let packet = ipv4::Packet::new_checked(bytes).ok()?;

@@ -9,6 +9,7 @@ use crate::stats::DropReason::*;
 use crate::wire::ppp::protocol;
 use crate::wire::{Coherency, ipv4};
 
+mod early;
 mod limits;
 
 const SERVER_INNER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);

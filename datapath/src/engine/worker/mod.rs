@@ -460,6 +460,7 @@ impl Worker {
             }
             Command::Attach(id, tun, inner, waiting) => {
                 if let Some(token) = self.attach(id, tun, inner) {
+                    self.write_early(id);
                     for read in waiting {
                         self.send_read(token, Read::Kept(read));
                     }

@@ -399,6 +399,26 @@ impl Worker {
         }
     }
 
+    /// Writes what came before the interface that the session has now.
+    pub(super) fn write_early(&mut self, id: SessionId) {
+        let packets = self.entry(id).map(|entry| entry.session.take_early());
+        for packet in packets.unwrap_or_default() {
+            let Some(mut storage) = self.memory_for(ROOM + packet.len()) else {
+                self.drops.count(DropReason::NoInterface);
+                continue;
+            };
+            storage.bytes_mut()[ROOM..].copy_from_slice(&packet);
+            let now = self.now;
+            let Some(entry) = self.entry(id) else { return };
+            match entry.session.accept_early(storage.bytes_mut(), ROOM, now) {
+                Ok(inner) => self.dispatch(id, storage, 0, inner),
+                Err(reason) => self.drop_frame(storage, reason),
+            }
+        }
+        self.merging.close();
+        self.write_merged();
+    }
+
     fn report_notice(&mut self, id: SessionId) {
         let notice = self.entry(id).and_then(|entry| entry.session.take_notice());
         if let Some(notice) = notice {
