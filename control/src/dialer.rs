@@ -143,6 +143,12 @@ impl Dialer {
         self.stage
     }
 
+    /// Whether packets flow.
+    #[must_use]
+    pub const fn is_up(&self) -> bool {
+        self.up_since.is_some()
+    }
+
     /// Whether connecting has taken too long.
     #[must_use]
     pub fn is_overdue(&self, now: Instant) -> bool {

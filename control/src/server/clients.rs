@@ -300,7 +300,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             state.last_end = Some(cause);
         }
         let tried = state.attempt.trying.take();
-        let was_up = state.address.is_some();
+        let was_up = state.dialer.is_up();
         state.attempt = Attempt {
             avoided: tried.filter(|_| !was_up),
             ..Attempt::default()
