@@ -359,12 +359,12 @@ impl Manager {
             Request::Dismiss { name } => {
                 let dismissed = self.standings.dismiss(&name);
                 dismissed.into_iter().for_each(|tun| self.reaper.bury(tun));
-                self.disappoint();
+                self.say_refused();
             }
             Request::DismissOthers => {
                 let dismissed = self.standings.dismiss_others();
                 dismissed.into_iter().for_each(|tun| self.reaper.bury(tun));
-                self.disappoint();
+                self.say_refused();
             }
             Request::Await { name } => self.standings.await_packets(&name),
             Request::Pin { name, server } => {
@@ -443,7 +443,7 @@ impl Manager {
             if let Some(ready) = ready {
                 self.hand_over(id, interface, ready);
             }
-            self.disappoint();
+            self.say_refused();
             return Ok(());
         }
         let membership = &interface.membership;
@@ -471,8 +471,8 @@ impl Manager {
     }
 
     /// Tells sessions of an interface that they will not get.
-    fn disappoint(&mut self) {
-        for session in self.standings.take_disappointed() {
+    fn say_refused(&mut self) {
+        for session in self.standings.take_refused() {
             let reason = "its interface was taken away or given to another".to_owned();
             self.say(Event::Failed { session, reason });
         }

@@ -20,13 +20,13 @@ use super::netlink::{Netlink, Pin};
 use super::tun::{self, Offload, Tun};
 use crate::ids::SessionId;
 use crate::ipc::membership::MAX_ROUTES;
-use crate::ipc::{
-    Event, Interface, Lacking, MAX_WAITING, Placeholder, Prefix, Route, Standing, Warning,
-};
+use crate::ipc::{Event, Interface, Lacking, Placeholder, Prefix, Route, Standing, Warning};
 use crate::waiting::{is_wanted, packet_in, readdress};
 
 /// Room for a packet of 64 KB and its header.
 const PACKET_BYTES: usize = 66_000;
+/// Packets that wait for a session, at most: the first are worth the most.
+const MAX_WAITING: usize = 32;
 /// Packets thrown away at once; an interface's queue holds 500.
 const MOST_DRAINED: usize = 4096;
 /// Packets read from one interface before the others get their turn.
@@ -44,7 +44,8 @@ pub struct Standings {
     pinned: BTreeMap<Ipv4Addr, Option<Pin>>,
     next_token: usize,
     buffer: Vec<u8>,
-    disappointed: Vec<SessionId>,
+    /// Sessions that waited for an interface which they will not get.
+    refused: Vec<SessionId>,
 }
 
 /// An interface.
@@ -108,7 +109,7 @@ impl Standings {
             pinned: BTreeMap::new(),
             next_token: first_token,
             buffer: vec![0; PACKET_BYTES],
-            disappointed: Vec::new(),
+            refused: Vec::new(),
         })
     }
 
@@ -208,8 +209,8 @@ impl Standings {
     fn let_go(&mut self, name: &str) -> Option<Tun> {
         let one = self.by_name.get_mut(name)?;
         one.is_dismissed = true;
-        let disappointed = one.next.take().map(|(session, _)| session);
-        self.disappointed.extend(disappointed);
+        let refused = one.next.take().map(|(session, _)| session);
+        self.refused.extend(refused);
         let tun = one.tun.take()?;
         self.by_name.remove(name);
         self.unwatch(&tun);
@@ -289,7 +290,7 @@ impl Standings {
         let one = one.ok_or_else(|| format!("no interface {name} stands"))?;
         let Some(tun) = one.tun.take() else {
             let former = one.next.replace((session, interface.clone()));
-            self.disappointed.extend(former.map(|(session, _)| session));
+            self.refused.extend(former.map(|(session, _)| session));
             return Ok(None);
         };
         let ready = self.equip(tun, interface, memberships);
@@ -297,8 +298,8 @@ impl Standings {
     }
 
     /// Sessions that waited for an interface which they will not get.
-    pub fn take_disappointed(&mut self) -> Vec<SessionId> {
-        std::mem::take(&mut self.disappointed)
+    pub fn take_refused(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.refused)
     }
 
     /// The session does not want it any more.
@@ -352,20 +353,29 @@ impl Standings {
 
     /// Makes an interface again that somebody has deleted.
     fn replace(&mut self, name: &str) {
-        let Some(one) = self.by_name.remove(name) else {
+        let Some(One {
+            standing,
+            is_wanted,
+            awaits,
+            tun,
+            ..
+        }) = self.by_name.remove(name)
+        else {
             return;
         };
-        if let Some(tun) = &one.tun {
+        if let Some(tun) = &tun {
             self.unwatch(tun);
         }
-        tracing::warn!(interface = %one.kernel_name, "was deleted; it is made again");
-        match self.try_stand(one.standing) {
+        // Its name is free once it is closed, whatever is wrong with it.
+        drop(tun);
+        tracing::warn!(interface = name, "was deleted; it is made again");
+        match self.try_stand(standing) {
             Ok(_) => {
                 if let Some(new) = self.by_name.get_mut(name) {
-                    new.awaits = one.awaits;
+                    (new.is_wanted, new.awaits) = (is_wanted, awaits);
                 }
             }
-            Err(error) => tracing::error!(interface = %one.kernel_name, "{error:#}"),
+            Err(error) => tracing::error!(interface = name, "{error:#}"),
         }
     }
 
@@ -521,7 +531,7 @@ impl One {
         if self.standing.placeholder.is_none() || !is_wanted(packet_in(read, has_header)) {
             return false;
         }
-        if self.waiting.len() < MAX_WAITING as usize {
+        if self.waiting.len() < MAX_WAITING {
             self.waiting.push_back(read.to_vec());
         }
         true

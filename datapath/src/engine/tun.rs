@@ -1,11 +1,13 @@
-//! TUN interfaces: one a session, single queue, named as the operator knows it.
+//! TUN interfaces: single queue, named as the operator knows it; one a session, or one that stands
+//! from session to session.
 //!
 //! An interface is not persistent: when its descriptor is closed, by whatever end of the process,
 //! the kernel deletes it.
 
 #![expect(
     unsafe_code,
-    reason = "takes over the descriptor that the tun crate gives up, and asks for offloads"
+    reason = "takes over the descriptor that the tun crate gives up, and asks for offloads and a \
+              carrier"
 )]
 
 use std::fs::File;

@@ -20,7 +20,7 @@ mod standing;
 
 pub use limits::{Burst, Limit, Limits, Rate};
 pub use membership::{Lacking, ListedAddress, Membership, Prefix, Route, Warning};
-pub use standing::{MAX_WAITING, Placeholder, Standing};
+pub use standing::{Placeholder, Standing};
 
 /// Changes whenever a message changes; both ends must have the same.
 pub const VERSION: u16 = 5;

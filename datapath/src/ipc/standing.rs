@@ -30,7 +30,3 @@ pub struct Placeholder {
     /// The metric of a default route through the gateway, if there is to be one.
     pub default_route: Option<u32>,
 }
-
-/// The packets that wait for a session, at most; beyond it the kernel drops the newest. They wait
-/// in the interface's own queue.
-pub const MAX_WAITING: u32 = 32;

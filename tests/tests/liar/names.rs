@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +10,7 @@ use greyhound_tests::liar::{Liar, Lie};
 use greyhound_tests::machine::plugged;
 use greyhound_tests::namespace::{Lan, Namespace};
 use greyhound_tests::scratch::Scratch;
+use greyhound_tests::wait::wait_until;
 
 use super::laboratory::Laboratory;
 
@@ -77,8 +77,10 @@ pub(crate) fn check(names: Names) -> Result<()> {
     let every = CASES.iter().map(|(name, ..)| *name).chain([BOTH.0]);
     laboratory.set(every, "disabled=no")?;
 
-    // Until the last SYN of the first dial is given up.
-    sleep(Duration::from_secs(16));
+    let is_told = || laboratory.monitor("dropped", "last-disconnect-reason");
+    wait_until("the first SYNs are given up", GIVEN_UP, || {
+        is_told().is_ok_and(|told| told.is_some())
+    })?;
     for (name, _, cause, says) in CASES {
         let checked = laboratory.check_cause(name, cause, says);
         checked.with_context(|| format!("{name}\n{}", laboratory.log()))?;
@@ -135,6 +137,9 @@ impl Hosts {
 }
 
 const SERVERS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 240);
+
+/// An address has 15 s to answer.
+const GIVEN_UP: Duration = Duration::from_secs(25);
 
 /// The wait for the next dial, which was doubled a few times by then.
 const MENDED: Duration = Duration::from_secs(20);

@@ -261,9 +261,9 @@ fn who_waits_for_one_that_is_dismissed_is_told() {
                 .attach(session, &interface(OURS), &mut world.memberships);
             assert!(matches!(answer, Ok(None)));
         }
-        assert_eq!(world.standings.take_disappointed(), [SessionId(4)]);
+        assert_eq!(world.standings.take_refused(), [SessionId(4)]);
         assert!(world.standings.dismiss(NAME).is_none());
-        assert_eq!(world.standings.take_disappointed(), [SessionId(5)]);
+        assert_eq!(world.standings.take_refused(), [SessionId(5)]);
         let late = world
             .standings
             .attach(SessionId(6), &interface(OURS), &mut world.memberships);
@@ -402,7 +402,7 @@ fn the_first_packet_is_told_and_goes_out_from_the_session_s_address() {
         assert_eq!(world.hear(), [], "told once");
 
         let ready = world.attach(&interface(OURS));
-        assert_eq!(ready.waiting.len(), MAX_WAITING as usize);
+        assert_eq!(ready.waiting.len(), MAX_WAITING);
         for read in &ready.waiting {
             let packet = packet_in(read, true);
             let packet = crate::wire::ipv4::Packet::new_checked(packet).unwrap();
