@@ -193,13 +193,6 @@ const fn strength_bit(strength: Strength) -> u32 {
 
 /// RFC 3078 §2: the option's type, shared with Microsoft's compression.
 pub(super) const MPPE: u8 = 18;
-
-/// Whether a packet of CCP is a Configure-Request for MPPE.
-pub(super) fn asks_for_mppe(payload: &[u8]) -> bool {
-    let request = Packet::parse(payload).filter(|packet| packet.code == code::CONFIGURE_REQUEST);
-    let options = request.and_then(|request| ConfigOption::parse_all(request.data));
-    options.is_some_and(|options| options.iter().any(|option| option.kind == MPPE))
-}
 /// RFC 3078 §2.1: the H bit.
 const STATELESS: u32 = 0x0100_0000;
 /// Stateless, 128, 56 and 40 bit.
@@ -210,6 +203,13 @@ const PATIENCE: u8 = 2;
 pub(super) const RESET_REQUEST: u8 = 14;
 /// RFC 1962 §3.
 pub(super) const RESET_ACK: u8 = 15;
+
+/// Whether a packet of CCP is a Configure-Request for MPPE.
+pub(super) fn asks_for_mppe(payload: &[u8]) -> bool {
+    let request = Packet::parse(payload).filter(|packet| packet.code == code::CONFIGURE_REQUEST);
+    let options = request.and_then(|request| ConfigOption::parse_all(request.data));
+    options.is_some_and(|options| options.iter().any(|option| option.kind == MPPE))
+}
 
 #[cfg(test)]
 mod tests {

@@ -186,7 +186,7 @@ impl End {
         };
         match self.session.accept(ticket, &mut bytes) {
             Ok(Inner::Ip(_)) => self.ipv4 += 1,
-            // Decrypted and valid; dropped because IPv6 is not taken, or not even IPCP is up yet.
+            // Decrypted and valid; dropped because IPv6 is not taken, or no network came up.
             Err(DropReason::ProtocolNotUp | DropReason::NoInterface) => self.not_taken += 1,
             Ok(Inner::EchoRequest(at)) => {
                 let mut reply = [0; 64];
@@ -197,10 +197,22 @@ impl End {
                 information,
             }) => return Some((protocol, bytes[information].to_vec())),
             Ok(Inner::Fragment | Inner::Reassembled(_)) => panic!("Multilink was not agreed on"),
-            Ok(Inner::Held) => panic!("nothing is limited"),
+            // Before the network is up: judged when it is.
+            Ok(Inner::Held) => assert!(self.network.is_none(), "nothing is limited"),
             Err(reason) => panic!("{}: {bytes:02X?}", reason.name()),
         }
         None
+    }
+
+    /// The packets that came before the network was up.
+    fn receive_early(&mut self, now: Instant) {
+        for mut packet in self.session.take_early() {
+            match self.session.accept_early(&mut packet, 0, now) {
+                Ok(Inner::Ip(_)) => self.ipv4 += 1,
+                Err(DropReason::ProtocolNotUp) => self.not_taken += 1,
+                other => panic!("{other:?}: {packet:02X?}"),
+            }
+        }
     }
 
     /// A control packet arrives.
@@ -268,6 +280,7 @@ impl End {
                         ipv6: false,
                         mtu: 1400,
                     }));
+                    self.receive_early(now);
                 }
                 Command::NetworkDown => self.session.set_interface(None),
                 Command::Down(cause) => self.down = Some(cause),

@@ -62,7 +62,9 @@ impl Session {
             Some(6) => protocol::IPV6,
             Some(_) | None => protocol::IPV4,
         };
-        let packet = IpPacket::parse(number, packet, start).ok_or(DropReason::BadInnerIp)?;
-        self.admit(packet, Order::New { skipped: 0 }, bytes, at)
+        let outcome = IpPacket::parse(number, packet, start)
+            .ok_or(DropReason::BadInnerIp)
+            .and_then(|packet| self.admit(packet, Order::New { skipped: 0 }, bytes, at));
+        self.count(outcome)
     }
 }

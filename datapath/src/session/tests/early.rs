@@ -65,7 +65,9 @@ fn an_early_packet_with_another_source_than_it_may_have_is_dropped() {
         ..interface
     });
     pair.server.set_interface(interface);
+    let dropped = pair.server.counters().dropped;
     assert_eq!(kept(&mut pair), [Err(SpoofedSource)]);
+    assert_eq!(pair.server.counters().dropped, dropped + 1);
 }
 
 #[test]
