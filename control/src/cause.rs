@@ -21,6 +21,8 @@ pub enum Cause {
     AdministratorRequest,
     /// This program stops.
     Reboot,
+    /// The program died, and the session with it.
+    Crash,
     /// The two ends do not have the same MPPE keys.
     KeysDisagree,
     /// Stateful MPPE lost its place, and Reset-Requests did not help.
@@ -82,7 +84,7 @@ impl Cause {
             Self::IdleTimeout => "idle-timeout",
             Self::SessionTimeout | Self::TrafficLimit => "session-timeout",
             Self::AdministratorRequest => "reset",
-            Self::Reboot => "reboot",
+            Self::Reboot | Self::Crash => "reboot",
             Self::KeysDisagree
             | Self::MppeOutOfSync
             | Self::PortError
@@ -112,6 +114,7 @@ impl fmt::Display for Cause {
             Self::TrafficLimit => "traffic limit reached",
             Self::AdministratorRequest => "administrator request",
             Self::Reboot => "reboot",
+            Self::Crash => "crash",
             Self::KeysDisagree => "MPPE keys disagree",
             Self::MppeOutOfSync => "MPPE out of sync",
             Self::PortError => "datapath failed",

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aaa;
+pub mod accounting;
 pub mod cause;
 pub mod console;
 pub mod dialer;
@@ -17,6 +18,7 @@ pub mod model;
 pub mod ppp;
 pub mod pptp;
 mod programs;
+pub mod radius;
 pub mod server;
 pub mod session;
 pub mod supervisor;
