@@ -413,13 +413,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 self.with_session(session, |one| one.handle_counters(now, counters));
                 self.on_refreshed(session);
             }
-            Event::Removed { session, counters } => {
-                self.with_session(session, |one| one.handle_removed(now, counters));
-                self.on_refreshed(session);
-                if !self.sessions.contains_key(&session) {
-                    self.session_ids.release(session);
-                }
-            }
+            Event::Removed { session, counters } => self.on_removed(now, session, counters),
             Event::Stands { name, warnings, .. } => self.on_stands(&name, &warnings),
             Event::CannotStand { name, reason } => self.on_cannot_stand(&name, &reason),
             Event::Demand { name } => self.on_demand(now, &name),

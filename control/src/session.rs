@@ -286,7 +286,7 @@ impl Session {
     pub fn handle_limit_reached(&mut self, now: Instant, limit: Limit) {
         let cause = match limit {
             Limit::Idle => Cause::IdleTimeout,
-            Limit::RxBytes | Limit::TxBytes => Cause::TrafficLimit,
+            Limit::RxBytes | Limit::TxBytes | Limit::TotalBytes => Cause::TrafficLimit,
         };
         self.close(now, cause);
     }

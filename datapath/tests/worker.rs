@@ -21,7 +21,7 @@ use greyhound_datapath::ipc::{
 };
 use greyhound_datapath::mppe::{Engine, Job, Parameters, Portable, StartKey, Strength};
 use greyhound_datapath::session::{InnerAddress, Session};
-use greyhound_datapath::stats::DropReason;
+use greyhound_datapath::stats::{DropReason, SessionCounters};
 use greyhound_datapath::wire::ipv4;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -106,6 +106,19 @@ impl Bench {
 
     fn work(&mut self) {
         while self.worker.pass().unwrap() {}
+    }
+
+    /// The sessions that have been removed since the last time.
+    fn removed(&self) -> Vec<(SessionId, SessionCounters)> {
+        let reports = self.reports.try_iter();
+        let removed = reports.filter_map(|report| {
+            if let Report::Removed(id, counters) = report {
+                Some((id, counters))
+            } else {
+                None
+            }
+        });
+        removed.collect()
     }
 
     fn totals(&mut self) -> WorkerTotals {
@@ -292,6 +305,80 @@ fn a_frame_waits_for_the_command_that_brings_its_session() {
     let totals = bench.totals();
     let reasons: Vec<_> = totals.drops.iter().map(|(reason, _)| reason).collect();
     assert_eq!(reasons, ["mppe-not-up"], "{totals:?}");
+}
+
+/// What is counted in the end is what went through, wherever the removal finds the packets.
+#[test]
+fn a_removed_session_has_counted_what_went_through_and_counts_no_more() {
+    let (first, second) = (SessionId(0), SessionId(1));
+    let mut cut = std::collections::BTreeSet::new();
+    for passes in 0..6 {
+        let mut bench = Bench::new(&format!("removed-{passes}"));
+        bench.work();
+        bench.turn();
+        // What comes back goes to the first session.
+        bench.peers[0].send(&mut bench.wire);
+        for _ in 0..passes {
+            bench.worker.pass().unwrap();
+        }
+        for id in [first, second] {
+            bench.commands.send(Command::Remove(id)).unwrap();
+        }
+        bench.work();
+
+        let removed = bench.removed();
+        let [(_, sender), (_, receiver)] = removed[..] else {
+            panic!("{removed:?}");
+        };
+        let totals = bench.totals();
+        let counters = totals.counters;
+        let sent = counters.tx_xsk - counters.lone_acks;
+        assert_eq!(sender.tx_packets, sent, "{passes}: {sender:?} {totals:?}");
+        assert_eq!(sender.rx_packets, TRAIN as u64, "{passes}");
+        cut.insert(receiver.rx_packets);
+
+        // Both go on as if nothing had happened.
+        bench.turn();
+        bench.peers.rotate_right(2);
+        bench.turn();
+        assert_eq!(bench.removed(), [], "{passes}: once");
+        let after = bench.totals().counters;
+        assert_eq!(after.tx_xsk - after.lone_acks, sent, "{passes}");
+    }
+    let (before, behind) = (0, TRAIN as u64);
+    assert_eq!(cut.into_iter().collect::<Vec<_>>(), [before, behind]);
+}
+
+#[test]
+fn what_waits_for_its_time_when_its_session_is_removed_was_not_received() {
+    let mut bench = Bench::new("waited");
+    bench.work();
+    bench.peers.rotate_left(1);
+    let [slow, first] = [1, 0].map(SessionId);
+    // A packet takes 10 s.
+    let limits = Limits {
+        rx_rate: NonZeroU64::new(100).map(Rate::steady),
+        ..Limits::default()
+    };
+    bench
+        .commands
+        .send(Command::SetLimits(slow, limits))
+        .unwrap();
+    bench.work();
+    bench.turn();
+    for id in [slow, first] {
+        bench.commands.send(Command::Remove(id)).unwrap();
+        bench.work();
+    }
+
+    let removed = bench.removed();
+    let [(_, slow), (_, first)] = removed[..] else {
+        panic!("{removed:?}");
+    };
+    // All that came through the one came back to the other.
+    assert_eq!(slow.rx_packets, first.tx_packets);
+    assert_eq!(slow.rx_bytes, first.tx_bytes);
+    assert!((1..TRAIN as u64).contains(&slow.rx_packets), "{slow:?}");
 }
 
 fn worker(

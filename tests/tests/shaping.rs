@@ -99,19 +99,26 @@ fn a_burst_comes_first_and_then_the_rate() -> Result<()> {
 #[ignore = "needs root: ./run test"]
 fn a_limit_of_bytes_is_told_once_when_it_is_reached() -> Result<()> {
     let mut pair = Pair::set_up(Between::Cable, NATIVE, NATIVE)?;
-    for (limit, from) in [(Limit::RxBytes, End::Far), (Limit::TxBytes, End::Near)] {
+    // A ping and its answer are one packet each way.
+    for (limit, from, ways) in [
+        (Limit::RxBytes, End::Far, 1),
+        (Limit::TxBytes, End::Near, 1),
+        (Limit::TotalBytes, End::Near, 2),
+    ] {
         let moved = |pair: &mut Pair| -> Result<u64> {
             let counters = pair.datapath(End::Near).counters()?;
             Ok(match limit {
                 Limit::RxBytes => counters.rx_bytes,
                 Limit::TxBytes => counters.tx_bytes,
+                Limit::TotalBytes => counters.rx_bytes + counters.tx_bytes,
                 Limit::Idle => unreachable!("it has no bytes"),
             })
         };
-        let most = moved(&mut pair)? + 20 * PING_BYTES;
+        let most = moved(&mut pair)? + 20 * ways * PING_BYTES;
         let limits = Limits {
             rx_bytes: NonZeroU64::new(most).filter(|_| limit == Limit::RxBytes),
             tx_bytes: NonZeroU64::new(most).filter(|_| limit == Limit::TxBytes),
+            total_bytes: NonZeroU64::new(most).filter(|_| limit == Limit::TotalBytes),
             ..Limits::default()
         };
         pair.datapath(End::Near).limit(limits)?;

@@ -38,6 +38,8 @@ pub struct Resolved {
     pub limit_bytes_in: u64,
     /// Bytes that the user may get in a session; 0 is no limit.
     pub limit_bytes_out: u64,
+    /// Bytes that the user may send and get in a session, together; 0 is no limit. No menu has it.
+    pub limit_bytes_total: u64,
     /// Networks behind the user.
     pub routes: Vec<Route>,
     /// The firewall chain for what the user sends.
@@ -125,6 +127,7 @@ fn of_layers(layers: [Option<&Profile>; 2]) -> Resolved {
         rate_limit: layers().find_map(|layer| layer.rate_limit),
         limit_bytes_in: 0,
         limit_bytes_out: 0,
+        limit_bytes_total: 0,
         routes: Vec::new(),
         incoming_filter: layers().find_map(|layer| layer.incoming_filter.clone()),
         outgoing_filter: layers().find_map(|layer| layer.outgoing_filter.clone()),

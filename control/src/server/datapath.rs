@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use greyhound_datapath::ids::SessionId;
 use greyhound_datapath::ipc::{self, Request};
+use greyhound_datapath::stats::SessionCounters;
 
 use super::{Command, Datapath, Hello, Server, Timer};
 use crate::cause::Cause;
@@ -26,16 +27,44 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
 
     /// What it holds from before is nobody's: nothing is known here of its users.
     pub(super) fn on_held(&mut self, held: &[ipc::Held], last: bool) {
-        for held in held {
-            let session = held.session;
-            self.session_ids.take(session);
-            self.commands
-                .push_back(Command::Datapath(Request::Remove { session }));
+        for &ipc::Held {
+            session, removed, ..
+        } in held
+        {
+            if removed.is_some() {
+                self.forget(session);
+            } else {
+                self.session_ids.take(session);
+                self.commands
+                    .push_back(Command::Datapath(Request::Remove { session }));
+            }
         }
         if last && let Datapath::Telling(hello) = &self.datapath {
             self.datapath = Datapath::Ready(hello.clone());
             self.stand_all();
         }
+    }
+
+    /// It is gone; what it moved is the last that is heard of it.
+    pub(super) fn on_removed(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        counters: SessionCounters,
+    ) {
+        self.with_session(session, |one| one.handle_removed(now, counters));
+        self.on_refreshed(session);
+        // Before the number can be given to another.
+        self.forget(session);
+        if !self.sessions.contains_key(&session) {
+            self.session_ids.release(session);
+        }
+    }
+
+    /// What a session moved that is removed is noted down.
+    fn forget(&mut self, session: SessionId) {
+        self.commands
+            .push_back(Command::Datapath(Request::Forget { session }));
     }
 
     pub(super) fn lose_datapath(&mut self, now: Instant) {

@@ -29,6 +29,7 @@ fn limits(resolved: &Resolved) -> Limits {
         tx_rate: resolved.rate_limit.and_then(|limit| rate(&limit.tx)),
         rx_bytes: NonZeroU64::new(resolved.limit_bytes_in),
         tx_bytes: NonZeroU64::new(resolved.limit_bytes_out),
+        total_bytes: NonZeroU64::new(resolved.limit_bytes_total),
         idle_timeout: resolved.idle_timeout,
         clamp_mss: resolved.change_tcp_mss,
     }

@@ -573,6 +573,24 @@ fn what_a_datapath_holds_from_before_is_removed_and_its_number_not_used_meanwhil
 }
 
 #[test]
+fn what_a_datapath_knows_of_a_removed_session_is_forgotten_and_its_number_free() {
+    let mut server = Host::new(SERVER, "192.0.2.2");
+    let tunnel = Tunnel {
+        ours: Ipv4Addr::new(192, 0, 2, 2),
+        peer: CLIENT,
+        call_id: CallId(1),
+        peer_call_id: PeerCallId(1),
+    };
+    let removed = (tunnel, SessionCounters::default());
+    server.datapath.removed.insert(SessionId(0), removed);
+    server.greet(now());
+    assert!(server.datapath.removed.is_empty());
+    server.call(now(), CLIENT, 7);
+    let numbers: Vec<_> = server.datapath.sessions.keys().copied().collect();
+    assert_eq!(numbers, [SessionId(0)]);
+}
+
+#[test]
 fn a_lost_datapath_ends_all_sessions_and_a_new_one_gets_them_again() {
     let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
     world.run_until(|world| world.is_connected(0));
@@ -924,8 +942,9 @@ proptest! {
                 Step::Removed(session) => {
                     let session = SessionId(session);
                     // The datapath says so of its own accord only if it is so.
-                    if host.datapath.sessions.remove(&session).is_some() {
+                    if let Some(tunnel) = host.datapath.sessions.remove(&session) {
                         let counters = SessionCounters::default();
+                        host.datapath.removed.insert(session, (tunnel, counters));
                         let removed = Event::Removed { session, counters };
                         host.engine.handle_datapath_event(now, removed);
                     }
@@ -941,6 +960,7 @@ proptest! {
                 Step::LoseDatapath => host.lose_datapath(now),
                 Step::Greet => {
                     host.datapath.sessions.clear();
+                    host.datapath.removed.clear();
                     host.greet(now);
                 }
                 Step::Stop => host.stop(now),
@@ -956,6 +976,7 @@ proptest! {
         prop_assert!(host.engine.calls.is_empty());
         prop_assert!(host.engine.pools.used().next().is_none());
         prop_assert!(host.datapath.sessions.is_empty());
+        prop_assert!(host.datapath.removed.is_empty());
         for _ in 0..MAX_STRANGERS_PER_SOURCE {
             prop_assert!(host.engine.half_open.enter(CLIENT), "a stranger is still counted");
         }
@@ -997,6 +1018,8 @@ impl Drain for Server<CountingEntropy> {
 /// What a datapath would do, as far as the control process can tell.
 struct Datapath {
     sessions: BTreeMap<SessionId, Tunnel>,
+    /// Removed, and not forgotten.
+    removed: BTreeMap<SessionId, (Tunnel, SessionCounters)>,
     links: BTreeMap<SessionId, LinkOptions>,
     limits: BTreeMap<SessionId, Limits>,
     interfaces: BTreeMap<SessionId, Interface>,
@@ -1040,6 +1063,7 @@ impl Host {
             address,
             datapath: Datapath {
                 sessions: BTreeMap::new(),
+                removed: BTreeMap::new(),
                 links: BTreeMap::new(),
                 limits: BTreeMap::new(),
                 interfaces: BTreeMap::new(),
@@ -1069,6 +1093,7 @@ impl Host {
 
     fn lose_datapath(&mut self, now: Instant) {
         self.datapath.sessions.clear();
+        self.datapath.removed.clear();
         self.datapath.interfaces.clear();
         self.engine.handle_datapath_lost(now);
         self.obey(now);
@@ -1164,7 +1189,15 @@ impl Host {
         match request {
             Request::Hello { version } => {
                 let sessions = datapath.sessions.iter();
-                let held = sessions.map(|(&session, &tunnel)| Held { session, tunnel });
+                let held = sessions.map(|(&session, &tunnel)| (session, tunnel, None));
+                let removed = datapath.removed.iter();
+                let removed = removed
+                    .map(|(&session, &(tunnel, counters))| (session, tunnel, Some(counters)));
+                let held = held.chain(removed).map(|(session, tunnel, removed)| Held {
+                    session,
+                    tunnel,
+                    removed,
+                });
                 vec![
                     Event::Hello {
                         version,
@@ -1184,6 +1217,7 @@ impl Host {
             Request::Install { session, tunnel } => {
                 let before = datapath.sessions.insert(session, tunnel);
                 assert_eq!(before, None, "{session:?} is in use");
+                assert!(!datapath.removed.contains_key(&session), "not forgotten");
                 vec![]
             }
             Request::SetLink { session, link } => {
@@ -1242,14 +1276,20 @@ impl Host {
                 counters: datapath.counters,
             }],
             Request::Remove { session } => {
-                datapath.sessions.remove(&session);
+                let tunnel = datapath.sessions.remove(&session);
                 datapath.interfaces.remove(&session);
                 let counters = datapath.counters;
                 if datapath.answers_removals {
+                    let removed = tunnel.map(|tunnel| (session, (tunnel, counters)));
+                    datapath.removed.extend(removed);
                     vec![Event::Removed { session, counters }]
                 } else {
                     vec![]
                 }
+            }
+            Request::Forget { session } => {
+                datapath.removed.remove(&session);
+                vec![]
             }
             Request::ReadTotals => vec![Event::Totals {
                 workers: vec![WorkerTotals {
@@ -1445,6 +1485,7 @@ impl World {
             assert!(host.engine.calls.is_empty());
             assert!(host.engine.pools.used().next().is_none());
             assert!(host.datapath.sessions.is_empty());
+            assert!(host.datapath.removed.is_empty());
             assert!(host.datapath.interfaces.is_empty());
         }
     }

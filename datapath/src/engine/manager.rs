@@ -1,7 +1,8 @@
 //! The main thread: talks to the control process, creates interfaces, tells the workers.
 //!
 //! It outlives any control process. A new connection takes the place of the old one; sessions
-//! stay as they are and are listed to whoever says Hello.
+//! stay as they are and are listed to whoever says Hello, and so is what those moved that are removed,
+//! until it is said to be noted down.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -20,7 +21,7 @@ use super::handoff::Inboxes;
 use super::membership::Memberships;
 use super::netlink::Netlink;
 use super::reaper::Reaper;
-use super::registry::{Registry, Totals};
+use super::registry::{NotRemoved, Registry, Totals};
 use super::standing::{Ready, Returned, Standings};
 use super::tun::{Offload, Tun};
 use super::uplinks::Uplinks;
@@ -46,9 +47,12 @@ const FRAMES_QUEUED: usize = 4096;
 /// Events that wait for a control process that does not read, frames aside.
 const EVENTS_QUEUED: usize = 4 * MAX_SESSIONS as usize;
 /// Sessions in one [`Event::Held`].
-const HELD_PER_EVENT: usize = 256;
+const HELD_PER_EVENT: usize = 100;
 /// Requests carried out before the workers are listened to again.
 const REQUESTS: usize = 64;
+/// Requests that a connection may still hold when another takes its place: more than its socket has
+/// room for.
+const LAST_REQUESTS: usize = 4096;
 
 /// The main thread's state.
 #[derive(Debug)]
@@ -252,6 +256,13 @@ impl Manager {
         loop {
             match self.listener.accept::<Event, Request>() {
                 Ok(Some(channel)) => {
+                    // What the former control process said last counts all the same, above all
+                    // what it had noted down.
+                    for _ in 0..LAST_REQUESTS.div_ceil(REQUESTS) {
+                        if !self.take_requests() {
+                            break;
+                        }
+                    }
                     self.disconnect();
                     let fd = channel.as_raw_fd();
                     let interest = Interest::READABLE | Interest::WRITABLE;
@@ -352,6 +363,7 @@ impl Manager {
             }
             Request::Read { session } => self.tell_owner(session, Command::Read(session)),
             Request::Remove { session } => self.remove(session),
+            Request::Forget { session } => self.registry.forget(session),
             Request::Stand { standing } => {
                 let event = self.standings.stand(standing);
                 self.say(event);
@@ -555,14 +567,20 @@ impl Manager {
     }
 
     fn remove(&mut self, id: SessionId) {
+        let (tunnel, worker) = match self.registry.begin_removal(id) {
+            Ok(live) => live,
+            // Who asks again has been told, or will be: a second answer might be taken for that of
+            // the session which gets the number next.
+            Err(NotRemoved::Again) => return,
+            Err(NotRemoved::Unknown) => {
+                return self.say(Event::Failed {
+                    session: id,
+                    reason: format!("no session {}", id.0),
+                });
+            }
+        };
         self.interfaces.remove(&id);
         self.standings.forget(id);
-        let Some((tunnel, worker)) = self.registry.begin_removal(id) else {
-            return self.say(Event::Failed {
-                session: id,
-                reason: format!("no session {}", id.0),
-            });
-        };
         self.uplinks.remove_session(&tunnel, id);
         self.tell(
             WorkerId(0),
@@ -580,7 +598,7 @@ impl Manager {
                 }
                 Report::Released(tun) => released.push(tun),
                 Report::Removed(id, counters) => {
-                    self.registry.forget(id);
+                    self.registry.finish_removal(id, counters);
                     self.say(Event::Removed {
                         session: id,
                         counters,
@@ -754,7 +772,45 @@ fn worker_id(index: usize) -> WorkerId {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::ids::{CallId, PeerCallId};
+    use crate::ipc::Held;
+    use crate::stats::SessionCounters;
+
+    #[test]
+    fn sessions_that_moved_all_there_is_fit_into_one_message() {
+        let most = u64::MAX;
+        let held = Held {
+            session: SessionId(MAX_SESSIONS),
+            tunnel: Tunnel {
+                ours: Ipv4Addr::BROADCAST,
+                peer: Ipv4Addr::BROADCAST,
+                call_id: CallId(u16::MAX),
+                peer_call_id: PeerCallId(u16::MAX),
+            },
+            removed: Some(SessionCounters {
+                rx_frames: most,
+                rx_packets: most,
+                rx_bytes: most,
+                tx_packets: most,
+                tx_bytes: most,
+                rx_late: most,
+                rx_lost: most,
+                rx_fragments: most,
+                rx_fragments_lost: most,
+                tx_fragments: most,
+                dropped: most,
+            }),
+        };
+        let event = Event::Held {
+            sessions: vec![held; HELD_PER_EVENT],
+            last: false,
+        };
+        let bytes = postcard::to_stdvec(&event).unwrap();
+        assert!(bytes.len() <= ipc::MAX_MESSAGE_BYTES, "{}", bytes.len());
+    }
 
     #[test]
     fn a_worker_that_panics_is_missed() {

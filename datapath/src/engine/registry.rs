@@ -1,5 +1,5 @@
-//! What the main thread knows by heart: which sessions there are, whose they are, and which
-//! workers have yet to say what they counted.
+//! What the main thread knows by heart: which sessions there are and whose they are, what those
+//! moved that are removed and not forgotten, and which workers have yet to say what they counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::ids::{CallId, MAX_SESSIONS, SessionId, WorkerId};
 use crate::ipc::{Held, Tunnel, WorkerTotals};
+use crate::stats::SessionCounters;
 
 /// The sessions of all workers.
 #[derive(Debug)]
@@ -20,8 +21,26 @@ pub struct Registry {
 #[derive(Debug)]
 struct Session {
     tunnel: Tunnel,
-    worker: WorkerId,
-    removing: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// This worker has it.
+    Live(WorkerId),
+    /// This worker has it, and was told to give it up.
+    Removing(WorkerId),
+    /// No worker has it: that is what it moved in all.
+    Removed(SessionCounters),
+}
+
+/// Why a session is not to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRemoved {
+    /// It is removed already, or about to be.
+    Again,
+    /// There is none.
+    Unknown,
 }
 
 impl Registry {
@@ -52,8 +71,14 @@ impl Registry {
                 id.0
             ));
         }
-        if self.sessions.contains_key(&id) {
-            return Err(format!("session {} is in use", id.0));
+        match self.sessions.get(&id).map(|session| session.state) {
+            Some(State::Live(_) | State::Removing(_)) => {
+                return Err(format!("session {} is in use", id.0));
+            }
+            Some(State::Removed(_)) => {
+                return Err(format!("session {} is removed and not forgotten", id.0));
+            }
+            None => {}
         }
         let call = (tunnel.peer, tunnel.call_id);
         if self.calls.contains(&call) {
@@ -74,53 +99,72 @@ impl Registry {
             id,
             Session {
                 tunnel,
-                worker,
-                removing: false,
+                state: State::Live(worker),
             },
         );
         Ok(worker)
     }
 
-    /// Which worker has the session; `None` also for one that is being removed.
+    /// Which worker has the session; `None` also for one that is being removed, or is removed.
     #[must_use]
     pub fn owner(&self, id: SessionId) -> Option<WorkerId> {
-        self.sessions
-            .get(&id)
-            .filter(|session| !session.removing)
-            .map(|session| session.worker)
+        match self.sessions.get(&id)?.state {
+            State::Live(worker) => Some(worker),
+            State::Removing(_) | State::Removed(_) => None,
+        }
     }
 
     /// Notes that the session is being removed. Until [`Self::forget`], nobody gets its number.
-    /// `None` if there is no such session, or it is being removed already.
-    pub fn begin_removal(&mut self, id: SessionId) -> Option<(Tunnel, WorkerId)> {
-        let session = self
-            .sessions
-            .get_mut(&id)
-            .filter(|session| !session.removing)?;
-        session.removing = true;
-        Some((session.tunnel, session.worker))
+    ///
+    /// # Errors
+    /// Why there is nothing to do.
+    pub fn begin_removal(&mut self, id: SessionId) -> Result<(Tunnel, WorkerId), NotRemoved> {
+        let session = self.sessions.get_mut(&id).ok_or(NotRemoved::Unknown)?;
+        let State::Live(worker) = session.state else {
+            return Err(NotRemoved::Again);
+        };
+        session.state = State::Removing(worker);
+        Ok((session.tunnel, worker))
     }
 
-    /// The session's worker has given it up.
-    pub fn forget(&mut self, id: SessionId) {
-        let Some(Session { tunnel, worker, .. }) = self.sessions.remove(&id) else {
+    /// The session's worker has given it up, and this is what it moved. Its call may be another's
+    /// from now on.
+    pub fn finish_removal(&mut self, id: SessionId, counters: SessionCounters) {
+        let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        self.calls.remove(&(tunnel.peer, tunnel.call_id));
+        let (State::Live(worker) | State::Removing(worker)) = session.state else {
+            return;
+        };
+        session.state = State::Removed(counters);
+        let Tunnel { peer, call_id, .. } = session.tunnel;
+        self.calls.remove(&(peer, call_id));
         if let Some(load) = self.load.get_mut(usize::from(worker.0)) {
             *load = load.saturating_sub(1);
         }
     }
 
-    /// The sessions that are not being removed.
+    /// What a session that is removed has moved is needed no more. Nothing happens to others.
+    pub fn forget(&mut self, id: SessionId) {
+        if let Some(Session { state, .. }) = self.sessions.get(&id)
+            && let State::Removed(_) = state
+        {
+            self.sessions.remove(&id);
+        }
+    }
+
+    /// Every session, until it is forgotten.
     #[must_use]
     pub fn held(&self) -> Vec<Held> {
-        self.sessions
-            .iter()
-            .filter(|(_, session)| !session.removing)
-            .map(|(&session, Session { tunnel, .. })| Held {
+        let sessions = self.sessions.iter();
+        sessions
+            .map(|(&session, &Session { tunnel, state })| Held {
                 session,
-                tunnel: *tunnel,
+                tunnel,
+                removed: match state {
+                    State::Live(_) | State::Removing(_) => None,
+                    State::Removed(counters) => Some(counters),
+                },
             })
             .collect()
     }
@@ -207,10 +251,10 @@ mod tests {
         };
         assert_eq!([install(0), install(1), install(2)].map(|w| w.0), [0, 1, 0]);
 
-        registry.begin_removal(SessionId(0));
-        registry.forget(SessionId(0));
-        registry.begin_removal(SessionId(2));
-        registry.forget(SessionId(2));
+        for id in [0, 2].map(SessionId) {
+            registry.begin_removal(id).unwrap();
+            registry.finish_removal(id, SessionCounters::default());
+        }
 
         let next = registry.install(SessionId(7), tunnel(7), ALL);
         assert_eq!(next, Ok(WorkerId(0)));
@@ -228,6 +272,15 @@ mod tests {
         assert_eq!(registry.held().len(), 4, "and what failed is not held");
     }
 
+    /// What a session moved that was there.
+    fn moved() -> SessionCounters {
+        SessionCounters {
+            rx_packets: 3,
+            tx_bytes: 1 << 40,
+            ..SessionCounters::default()
+        }
+    }
+
     #[test]
     fn a_number_or_a_call_in_use_is_refused_until_its_worker_has_let_go() {
         let mut registry = Registry::new(1);
@@ -238,12 +291,46 @@ mod tests {
             assert_eq!(same_number, "session 1 is in use");
             let same_call = registry.install(two, tunnel(10), ALL).unwrap_err();
             assert_eq!(same_call, "call 10 of 192.0.2.2 is in use");
-            registry.begin_removal(one);
+            let _ = registry.begin_removal(one);
         }
 
-        registry.forget(one);
+        registry.finish_removal(one, moved());
 
-        assert_eq!(registry.install(one, tunnel(10), ALL), Ok(WorkerId(0)));
+        let not_forgotten = registry.install(one, tunnel(11), ALL).unwrap_err();
+        assert_eq!(not_forgotten, "session 1 is removed and not forgotten");
+        assert_eq!(registry.install(two, tunnel(10), ALL), Ok(WorkerId(0)));
+        registry.forget(one);
+        assert_eq!(registry.install(one, tunnel(11), ALL), Ok(WorkerId(0)));
+    }
+
+    #[test]
+    fn what_a_session_moved_is_known_until_it_is_forgotten() {
+        let mut registry = Registry::new(1);
+        let id = SessionId(5);
+        registry.install(id, tunnel(5), ALL).unwrap();
+        let held = |removed| {
+            vec![Held {
+                session: id,
+                tunnel: tunnel(5),
+                removed,
+            }]
+        };
+        registry.forget(id);
+        assert_eq!(registry.held(), held(None), "it is at work");
+        registry.begin_removal(id).unwrap();
+        registry.forget(id);
+        assert_eq!(registry.held(), held(None), "it may still move something");
+
+        registry.finish_removal(id, moved());
+        registry.finish_removal(id, SessionCounters::default());
+
+        assert_eq!(registry.held(), held(Some(moved())));
+        assert_eq!(registry.owner(id), None);
+        assert_eq!(registry.begin_removal(id), Err(NotRemoved::Again));
+        registry.forget(id);
+        assert_eq!(registry.held(), []);
+        registry.forget(id);
+        assert_eq!(registry.begin_removal(id), Err(NotRemoved::Unknown));
     }
 
     #[test]
@@ -254,12 +341,14 @@ mod tests {
         assert_eq!(registry.owner(id), Some(WorkerId(0)));
         assert_eq!(registry.held().len(), 1);
 
-        assert_eq!(registry.begin_removal(id), Some((tunnel(3), WorkerId(0))));
+        assert_eq!(registry.begin_removal(id), Ok((tunnel(3), WorkerId(0))));
 
         assert_eq!(registry.owner(id), None);
-        assert!(registry.held().is_empty());
-        assert_eq!(registry.begin_removal(id), None, "once is enough");
-        assert_eq!(registry.begin_removal(SessionId(4)), None);
+        assert_eq!(registry.held().len(), 1, "but its number is in use");
+        let again = registry.begin_removal(id);
+        assert_eq!(again, Err(NotRemoved::Again), "once is enough");
+        let unknown = registry.begin_removal(SessionId(4));
+        assert_eq!(unknown, Err(NotRemoved::Unknown));
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct Limits {
     pub rx_bytes: Option<NonZeroU64>,
     /// Bytes to the peer, counted in the same way, after which [`Limit::TxBytes`] is said.
     pub tx_bytes: Option<NonZeroU64>,
+    /// Bytes in both directions together, counted in the same way, after which
+    /// [`Limit::TotalBytes`] is said.
+    pub total_bytes: Option<NonZeroU64>,
     /// Time without a network packet in either direction after which [`Limit::Idle`] is said.
     /// What keeps the link itself alive does not count.
     pub idle_timeout: Option<Duration>,
@@ -67,6 +70,8 @@ pub enum Limit {
     RxBytes,
     /// [`Limits::tx_bytes`].
     TxBytes,
+    /// [`Limits::total_bytes`].
+    TotalBytes,
 }
 
 impl fmt::Display for Limit {
@@ -75,6 +80,7 @@ impl fmt::Display for Limit {
             Self::Idle => "idle timeout",
             Self::RxBytes => "limit of bytes received",
             Self::TxBytes => "limit of bytes sent",
+            Self::TotalBytes => "limit of bytes in both directions",
         })
     }
 }

@@ -23,7 +23,7 @@ pub use membership::{Lacking, ListedAddress, Membership, Prefix, Route, Warning}
 pub use standing::{Placeholder, Standing};
 
 /// Changes whenever a message changes; both ends must have the same.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// The largest encoded message. A PPP frame is at most 1500 bytes; `Hello` with every session held
 /// is the largest and is cut into several [`Event::Held`].
@@ -108,7 +108,7 @@ pub enum Request {
     },
     /// Begin to receive the frames of a call. Answered by [`Event::Failed`] if that cannot be.
     Install {
-        /// A session that is not in use.
+        /// A session that is not in use, nor removed and not forgotten.
         session: SessionId,
         /// Its frames.
         tunnel: Tunnel,
@@ -178,8 +178,15 @@ pub enum Request {
         /// The session.
         session: SessionId,
     },
-    /// Remove a session and its interface; answered by [`Event::Removed`].
+    /// Remove a session and its interface; answered by [`Event::Removed`], once, however often it
+    /// is asked for. What it moved is kept until [`Request::Forget`].
     Remove {
+        /// The session.
+        session: SessionId,
+    },
+    /// What a session that is removed has moved was noted down: keep it no longer. Its number is
+    /// free afterwards. Means nothing of any other session.
+    Forget {
         /// The session.
         session: SessionId,
     },
@@ -221,13 +228,16 @@ pub enum Request {
     ReadTotals,
 }
 
-/// A session that the datapath holds from before this connection.
+/// A session that the datapath holds from before this connection, or what it still knows of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The session.
     pub session: SessionId,
     /// Its frames.
     pub tunnel: Tunnel,
+    /// What it moved in all, if it is removed and was not forgotten. One that is only about to be
+    /// removed has `None`; [`Event::Removed`] will follow, whether it is asked for again or not.
+    pub removed: Option<SessionCounters>,
 }
 
 /// How frames reach a worker.
@@ -368,7 +378,8 @@ pub enum Event {
         /// What it has moved.
         counters: SessionCounters,
     },
-    /// The session is gone, its interface too or about to.
+    /// The session is gone, its interface too or about to. Its number is not free before
+    /// [`Request::Forget`].
     Removed {
         /// The session.
         session: SessionId,

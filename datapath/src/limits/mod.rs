@@ -48,6 +48,7 @@ struct Said {
     idle: bool,
     rx_bytes: bool,
     tx_bytes: bool,
+    total_bytes: bool,
 }
 
 impl Limiter {
@@ -72,6 +73,7 @@ impl Limiter {
         };
         self.said.rx_bytes &= !raised(self.limits.rx_bytes, limits.rx_bytes);
         self.said.tx_bytes &= !raised(self.limits.tx_bytes, limits.tx_bytes);
+        self.said.total_bytes &= !raised(self.limits.total_bytes, limits.total_bytes);
         self.said.idle &= self.limits.idle_timeout == limits.idle_timeout;
         self.rx.set_rate(limits.rx_rate, now);
         self.tx.set_rate(limits.tx_rate, now);
@@ -102,15 +104,25 @@ impl Limiter {
     /// A limit that is reached and was not said to be.
     pub fn take_reached(&mut self, counters: &SessionCounters, now: Instant) -> Option<Limit> {
         let Limits {
-            rx_bytes, tx_bytes, ..
+            rx_bytes,
+            tx_bytes,
+            total_bytes,
+            ..
         } = self.limits;
-        if !self.said.rx_bytes && rx_bytes.is_some_and(|limit| counters.rx_bytes >= limit.get()) {
+        let reaches =
+            |bytes: u64, limit: Option<NonZeroU64>| limit.is_some_and(|limit| bytes >= limit.get());
+        if !self.said.rx_bytes && reaches(counters.rx_bytes, rx_bytes) {
             self.said.rx_bytes = true;
             return Some(Limit::RxBytes);
         }
-        if !self.said.tx_bytes && tx_bytes.is_some_and(|limit| counters.tx_bytes >= limit.get()) {
+        if !self.said.tx_bytes && reaches(counters.tx_bytes, tx_bytes) {
             self.said.tx_bytes = true;
             return Some(Limit::TxBytes);
+        }
+        let total = counters.rx_bytes.saturating_add(counters.tx_bytes);
+        if !self.said.total_bytes && reaches(total, total_bytes) {
+            self.said.total_bytes = true;
+            return Some(Limit::TotalBytes);
         }
         if self.idle_at().is_some_and(|at| at <= now) {
             self.said.idle = true;

@@ -94,6 +94,25 @@ fn a_limit_of_bytes_is_said_again_when_it_was_raised() {
 }
 
 #[test]
+fn a_limit_of_both_directions_counts_them_together() {
+    let now = origin();
+    let total = |bytes| Limits {
+        total_bytes: NonZeroU64::new(bytes),
+        ..Limits::default()
+    };
+    let mut limiter = Limiter::new(now);
+    limiter.set(total(1000), now);
+    assert_eq!(limiter.take_reached(&counters(499, 500), now), None);
+    let reached = limiter.take_reached(&counters(500, 500), now);
+    assert_eq!(reached, Some(Limit::TotalBytes));
+    assert_eq!(limiter.take_reached(&counters(900, 900), now), None);
+    limiter.set(total(2000), now);
+    assert_eq!(limiter.take_reached(&counters(999, 1000), now), None);
+    let reached = limiter.take_reached(&counters(u64::MAX, 1), now);
+    assert_eq!(reached, Some(Limit::TotalBytes));
+}
+
+#[test]
 fn a_session_is_idle_when_nothing_came_or_went_for_long_enough() {
     let start = origin();
     let mut limiter = Limiter::new(start);

@@ -70,18 +70,19 @@ impl Session {
     }
 
     /// The next packet from the peer that waits and may now go to the interface;
-    /// [`Self::release_rx`] takes it away.
+    /// [`Self::release_rx`] takes it away. Until then it does not count as received.
     pub fn next_held_rx(&mut self, now: Instant) -> Option<&[u8]> {
         self.limiter.as_mut()?.rx.next(now)
     }
 
     /// Takes the next packet from the peer from those that wait.
     pub fn release_rx(&mut self) {
-        if let Some(limiter) = &mut self.limiter {
-            if let Some(len) = limiter.rx.next_len() {
-                limiter.rx.note_passed(len);
-            }
+        if let Some(limiter) = &mut self.limiter
+            && let Some(len) = limiter.rx.next_len()
+        {
+            limiter.rx.note_passed(len);
             limiter.rx.release();
+            self.note_delivered(len);
         }
     }
 
@@ -124,6 +125,12 @@ impl Session {
         if let Some(limiter) = &self.limiter {
             limiter.clamp(packet);
         }
+    }
+
+    /// Takes note of a packet of `len` bytes from the peer that goes to the interface.
+    pub(super) const fn note_delivered(&mut self, len: usize) {
+        self.counters.rx_packets += 1;
+        self.counters.rx_bytes += len as u64;
     }
 
     /// Takes note of a packet of `len` bytes to the peer.

@@ -285,14 +285,16 @@ impl Session {
             None if !interface.ipv6 => return Err(DropReason::ProtocolNotUp),
             Some(_) | None => {}
         }
-        let len = packet.at.len() as u64;
+        let len = packet.at.len();
         let inner = if self.limiter.is_some() {
             self.limit_rx(packet.at, bytes, at)?
         } else {
             Inner::Ip(packet.at)
         };
-        self.counters.rx_packets += 1;
-        self.counters.rx_bytes += len;
+        // One that waits counts when it goes: a session may end before.
+        if inner != Inner::Held {
+            self.note_delivered(len);
+        }
         if order == Order::Late {
             self.counters.rx_late += 1;
         }

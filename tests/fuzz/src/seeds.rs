@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use greyhound_datapath::ids::SessionId;
-use greyhound_datapath::ipc::{self, Event, LinkOptions, Request};
+use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
+use greyhound_datapath::ipc::{self, Event, Held, LinkOptions, Request, Tunnel};
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 use greyhound_datapath::offload::vnet::{Gso, Header};
+use greyhound_datapath::stats::SessionCounters;
 use greyhound_datapath::wire::{gre, ipv4, ppp};
 
 use crate::input::Input;
@@ -176,16 +177,36 @@ fn between_processes(seeds: &mut Seeds) {
             payload: vec![1, 1, 0, 4],
         },
         Request::Remove { session },
+        Request::Forget { session },
         Request::ReadTotals,
     ];
     for request in requests {
         let bytes = postcard::to_stdvec(&request).unwrap_or_default();
         seeds.add("ipc", format!("{request:?}"), bytes);
     }
+    let tunnel = Tunnel {
+        ours: [192, 0, 2, 2].into(),
+        peer: [192, 0, 2, 9].into(),
+        call_id: CallId(5),
+        peer_call_id: PeerCallId(6),
+    };
+    let held = [None, Some(SessionCounters::default())].map(|removed| Held {
+        session,
+        tunnel,
+        removed,
+    });
     let events = [
         Event::Held {
             sessions: Vec::new(),
             last: true,
+        },
+        Event::Held {
+            sessions: held.to_vec(),
+            last: false,
+        },
+        Event::Removed {
+            session,
+            counters: SessionCounters::default(),
         },
         Event::Frame {
             session,

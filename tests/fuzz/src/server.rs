@@ -68,7 +68,9 @@ struct World {
     /// What the datapath holds.
     sessions: BTreeMap<SessionId, Far>,
     /// Removed, and not yet said to be.
-    removing: Vec<SessionId>,
+    removing: Vec<(SessionId, Tunnel)>,
+    /// Removed, and not forgotten.
+    removed: BTreeMap<SessionId, (Tunnel, SessionCounters)>,
     /// Removed without being asked, so that the engine may still ask.
     lost: BTreeSet<SessionId>,
     slow_removals: bool,
@@ -115,6 +117,7 @@ impl World {
             closed: BTreeSet::new(),
             sessions: BTreeMap::new(),
             removing: Vec::new(),
+            removed: BTreeMap::new(),
             lost: BTreeSet::new(),
             slow_removals: options & 1 != 0,
             datapath: false,
@@ -313,9 +316,10 @@ impl World {
             },
             64..80 => {
                 // The datapath says so of its own accord only if it is so.
-                if self.sessions.remove(&session).is_none() {
+                let Some(far) = self.sessions.remove(&session) else {
                     return;
-                }
+                };
+                self.removed.insert(session, (far.tunnel, counters));
                 self.lost.insert(session);
                 Event::Removed { session, counters }
             }
@@ -326,9 +330,10 @@ impl World {
             },
             160..192 => Event::MppeKeysDiffer { session },
             192..224 => {
-                let Some(session) = self.removing.pop() else {
+                let Some((session, tunnel)) = self.removing.pop() else {
                     return;
                 };
+                self.removed.insert(session, (tunnel, counters));
                 Event::Removed { session, counters }
             }
             _ => Event::Attached {
@@ -350,6 +355,7 @@ impl World {
         self.datapath = false;
         self.sessions.clear();
         self.removing.clear();
+        self.removed.clear();
         self.engine.handle_datapath_lost(self.now);
         self.obey();
     }
@@ -462,9 +468,15 @@ impl World {
     fn answer(&mut self, request: Request) -> Vec<Event> {
         match request {
             Request::Hello { version } => {
-                let held = self.sessions.iter().map(|(&session, held)| Held {
+                let held = self.sessions.iter();
+                let held = held.map(|(&session, held)| (session, held.tunnel, None));
+                let removed = self.removed.iter();
+                let removed = removed
+                    .map(|(&session, &(tunnel, counters))| (session, tunnel, Some(counters)));
+                let held = held.chain(removed).map(|(session, tunnel, removed)| Held {
                     session,
-                    tunnel: held.tunnel,
+                    tunnel,
+                    removed,
                 });
                 vec![
                     Event::Hello {
@@ -483,7 +495,9 @@ impl World {
                 ]
             }
             Request::Install { session, tunnel } => {
-                assert!(!self.removing.contains(&session), "still in use");
+                let is_removing = self.removing.iter().any(|(id, _)| *id == session);
+                assert!(!is_removing, "still in use");
+                assert!(!self.removed.contains_key(&session), "not forgotten");
                 self.lost.remove(&session);
                 let held = Far {
                     tunnel,
@@ -543,18 +557,22 @@ impl World {
                 counters: SessionCounters::default(),
             }],
             Request::Remove { session } => {
-                if self.sessions.remove(&session).is_none() {
+                let Some(Far { tunnel, .. }) = self.sessions.remove(&session) else {
                     assert!(self.lost.contains(&session), "nobody knows it");
                     return vec![];
-                }
+                };
                 if self.slow_removals {
-                    self.removing.push(session);
+                    self.removing.push((session, tunnel));
                     return vec![];
                 }
-                vec![Event::Removed {
-                    session,
-                    counters: SessionCounters::default(),
-                }]
+                let counters = SessionCounters::default();
+                self.removed.insert(session, (tunnel, counters));
+                vec![Event::Removed { session, counters }]
+            }
+            Request::Forget { session } => {
+                let before = self.removed.remove(&session);
+                assert!(before.is_some(), "there is nothing to forget");
+                vec![]
             }
             Request::Stand { standing } => vec![Event::Stands {
                 kernel_name: standing.name.clone(),
@@ -605,8 +623,9 @@ impl World {
             self.engine.handle_closed(self.now, conn);
             self.obey();
         }
-        for session in std::mem::take(&mut self.removing) {
+        for (session, tunnel) in std::mem::take(&mut self.removing) {
             let counters = SessionCounters::default();
+            self.removed.insert(session, (tunnel, counters));
             let removed = Event::Removed { session, counters };
             self.engine.handle_datapath_event(self.now, removed);
             self.obey();
@@ -617,6 +636,7 @@ impl World {
         let snapshot = self.engine.snapshot(self.now);
         assert!(snapshot.server_sessions.is_empty(), "sessions are left");
         assert!(self.sessions.is_empty(), "the datapath holds more");
+        assert!(self.removed.is_empty(), "the datapath keeps more");
     }
 }
 

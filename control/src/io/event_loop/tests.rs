@@ -532,6 +532,7 @@ fn play(tunnels: &mut BTreeMap<SessionId, Tunnel>, request: Request) -> Vec<Even
         }],
         Request::SetLink { .. }
         | Request::ResetMppe { .. }
+        | Request::Forget { .. }
         | Request::SetLimits { .. }
         | Request::SetIpv6 { .. }
         | Request::SetMppe { .. }

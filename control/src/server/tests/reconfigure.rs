@@ -267,6 +267,7 @@ fn a_limit_that_is_reached_ends_the_session_and_says_which() {
         (Limit::Idle, "idle timeout"),
         (Limit::RxBytes, "traffic limit reached"),
         (Limit::TxBytes, "traffic limit reached"),
+        (Limit::TotalBytes, "traffic limit reached"),
     ] {
         let mut world = World::new(SERVER, &[("out1", "ann", "secret")]);
         world.run_until(|world| world.is_connected(0));

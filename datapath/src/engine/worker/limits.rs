@@ -157,11 +157,15 @@ impl Worker {
         let now = self.now;
         let len = self.entry(id)?.session.next_held_rx(now)?.len();
         let mut storage = self.memory_for(ROOM + len)?;
-        let entry = self.entry(id)?;
+        let entry = self
+            .sessions
+            .get_mut(id.0 as usize)
+            .and_then(Option::as_deref_mut)?;
         if let Some(packet) = entry.session.next_held_rx(now) {
             storage.bytes_mut()[ROOM..].copy_from_slice(packet);
         }
         entry.session.release_rx();
+        entry.say_limits(id, now, &self.outbox);
         self.write_packet(id, storage, ROOM..ROOM + len);
         Some(())
     }
