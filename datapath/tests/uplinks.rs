@@ -2,124 +2,57 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test")]
 
-use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
-use greyhound_datapath::ipc::seqpacket::Channel;
-use greyhound_datapath::ipc::{
-    Event, IoMode, LinkOptions, Request, Tunnel, Uplink, VERSION, WorkerTotals,
-};
+use greyhound_datapath::ipc::{Event, IoMode, LinkOptions, Request, Tunnel, Uplink, WorkerTotals};
+use program::{Control, Program};
+
+#[expect(dead_code, reason = "shared with tests, which need more of it")]
+mod program;
 
 const OURS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const LCP: u16 = 0xc021;
 /// Identifier 5, no magic number, and something to know it by (RFC 1661 §5.8).
 const ECHO_REQUEST: [u8; 12] = *b"\x09\x05\x00\x0c\0\0\0\0echo";
 
-/// The program in a network namespace of its own with a veth of two queues, `wire`.
-struct Datapath {
-    program: Child,
-    folder: PathBuf,
-    channel: Channel<Request, Event>,
-    uplinks: Vec<Uplink>,
-    workers: u16,
+/// Starts the program with these arguments in a namespace with a veth of two queues, `wire`, behind
+/// what the shell prepares there.
+fn start(name: &str, prepare: &str, arguments: &str) -> Program {
+    let queues = "numtxqueues 2 numrxqueues 2";
+    let prepare = format!(
+        "ip link add wire {queues} type veth peer name far {queues} && ip link set far up \
+         && ip link set wire up && ip addr add {OURS}/24 dev wire && {prepare}"
+    );
+    Program::start(name, &prepare, arguments)
 }
 
-impl Datapath {
-    /// Starts it with these arguments behind what the shell prepares.
-    fn start(name: &str, prepare: &str, arguments: &str) -> Self {
-        let folder = format!("greyhound-{name}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
-        let program = env!("CARGO_BIN_EXE_greyhound-datapath");
-        let queues = "numtxqueues 2 numrxqueues 2";
-        let script = format!(
-            "ip link set lo up && ip link add wire {queues} type veth peer name far {queues} \
-             && ip link set far up && ip link set wire up && ip addr add {OURS}/24 dev wire \
-             && {prepare} && echo && exec {program} {arguments} --run-dir {}",
-            folder.display()
-        );
-        let mut program = Command::new("unshare")
-            .args(["--net", "sh", "-c", &script])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // The line comes when all is prepared.
-        let mut line = String::new();
-        BufReader::new(program.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let path = folder.join("datapath.sock");
-        let channel = wait_for("the datapath listens", || Channel::connect(&path).ok());
-        let mut datapath = Self {
-            program,
-            folder,
-            channel,
-            uplinks: Vec::new(),
-            workers: 0,
-        };
-        datapath.say(&Request::Hello { version: VERSION });
-        let hello = datapath.hear(|event| matches!(event, Event::Hello { .. }));
-        if let Event::Hello {
-            uplinks, workers, ..
-        } = hello
-        {
-            datapath.uplinks = uplinks;
-            datapath.workers = workers;
-        }
-        datapath
-    }
-
-    /// Installs a session whose call ids are these, and opens its link.
-    fn install(&mut self, number: u32, peer: Ipv4Addr, (ours, theirs): (u16, u16)) -> Uplink {
-        let session = SessionId(number);
-        let tunnel = Tunnel {
-            ours: OURS,
-            peer,
-            call_id: CallId(ours),
-            peer_call_id: PeerCallId(theirs),
-        };
-        self.say(&Request::Install { session, tunnel });
-        let installed = self.hear(|event| matches!(event, Event::Installed { .. }));
-        let link = LinkOptions {
-            opened: true,
-            ..LinkOptions::default()
-        };
-        self.say(&Request::SetLink { session, link });
-        let Event::Installed { uplink, .. } = installed else {
-            unreachable!("nothing else was wanted")
-        };
-        uplink
-    }
-
-    fn totals(&mut self) -> Vec<WorkerTotals> {
-        self.say(&Request::ReadTotals);
-        let totals = self.hear(|event| matches!(event, Event::Totals { .. }));
-        let Event::Totals { workers, .. } = totals else {
-            unreachable!("nothing else was wanted")
-        };
-        workers
-    }
-
-    fn say(&mut self, request: &Request) {
-        self.channel.send(request).unwrap();
-    }
-
-    fn hear(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
-        wait_for("an event", || {
-            self.channel.receive().unwrap().filter(&wanted)
-        })
-    }
-}
-
-impl Drop for Datapath {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+/// Installs a session whose call ids are these, and opens its link.
+fn install(
+    control: &mut Control,
+    number: u32,
+    peer: Ipv4Addr,
+    (ours, theirs): (u16, u16),
+) -> Uplink {
+    let session = SessionId(number);
+    let tunnel = Tunnel {
+        ours: OURS,
+        peer,
+        call_id: CallId(ours),
+        peer_call_id: PeerCallId(theirs),
+    };
+    control.say(&Request::Install { session, tunnel });
+    let installed = control.hear(|event| matches!(event, Event::Installed { .. }));
+    let link = LinkOptions {
+        opened: true,
+        ..LinkOptions::default()
+    };
+    control.say(&Request::SetLink { session, link });
+    let Event::Installed { uplink, .. } = installed else {
+        unreachable!("nothing else was wanted")
+    };
+    uplink
 }
 
 fn seen(name: &str, mtu: u16, io: IoMode) -> Uplink {
@@ -132,11 +65,12 @@ fn seen(name: &str, mtu: u16, io: IoMode) -> Uplink {
 
 #[test]
 fn a_session_with_the_host_itself_goes_through_the_loopback() {
-    let mut datapath = Datapath::start("itself", "true", "--interface wire");
+    let program = start("itself", "true", "--interface wire");
+    let mut datapath = program.connect();
     assert_eq!(datapath.uplinks, [seen("wire", 1500, IoMode::Native)]);
     // Two ends of one call in one process.
     for (number, call_ids) in [(1, (5, 6)), (2, (6, 5))] {
-        let uplink = datapath.install(number, OURS, call_ids);
+        let uplink = install(&mut datapath, number, OURS, call_ids);
         assert_eq!(uplink, seen("lo", u16::MAX, IoMode::Raw));
     }
 
@@ -168,25 +102,28 @@ fn a_session_with_the_host_itself_goes_through_the_loopback() {
 #[test]
 fn the_route_of_a_session_says_how_much_goes_out_whole() {
     let prepare = "ip route add 198.51.100.0/24 via 192.0.2.9 mtu 1280";
-    let mut datapath = Datapath::start("route", prepare, "--interface wire --queues 1");
-    let near = datapath.install(1, [192, 0, 2, 2].into(), (5, 6));
+    let program = start("route", prepare, "--interface wire --queues 1");
+    let mut datapath = program.connect();
+    let near = install(&mut datapath, 1, [192, 0, 2, 2].into(), (5, 6));
     assert_eq!(near, seen("wire", 1500, IoMode::Native));
-    let far = datapath.install(2, [198, 51, 100, 2].into(), (7, 8));
+    let far = install(&mut datapath, 2, [198, 51, 100, 2].into(), (7, 8));
     assert_eq!(far, seen("wire", 1280, IoMode::Native));
 }
 
 #[test]
 fn one_interface_in_raw_mode_has_a_worker_for_each_of_its_queues() {
-    let datapath = Datapath::start("raw", "true", "--interface wire --io raw");
+    let program = start("raw", "true", "--interface wire --io raw");
+    let datapath = program.connect();
     assert_eq!(datapath.uplinks, [seen("wire", 1500, IoMode::Raw)]);
     assert_eq!(datapath.workers, 2);
 }
 
 #[test]
 fn without_a_default_route_the_raw_socket_serves_everything() {
-    let mut datapath = Datapath::start("none", "true", "--queues 3");
+    let program = start("none", "true", "--queues 3");
+    let mut datapath = program.connect();
     assert_eq!((&datapath.uplinks[..], datapath.workers), (&[][..], 3));
-    let uplink = datapath.install(1, [192, 0, 2, 2].into(), (5, 6));
+    let uplink = install(&mut datapath, 1, [192, 0, 2, 2].into(), (5, 6));
     assert_eq!(uplink, seen("wire", 1500, IoMode::Raw));
 }
 
@@ -199,16 +136,4 @@ fn an_interface_that_was_named_and_is_not_there_is_status_2() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("--interface greyhound-none"), "{said}");
-}
-
-#[expect(clippy::disallowed_methods, reason = "waits for another process")]
-fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(reached) = attempt() {
-            return reached;
-        }
-        assert!(Instant::now() < deadline, "{what}: not within ten seconds");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
