@@ -6,4 +6,5 @@
 //! `accounting` and `incoming` say what packets mean to a session.
 
 pub mod access;
+pub mod accounting;
 pub mod attribute;
