@@ -157,6 +157,7 @@ kinds! {
         MIKROTIK_XMIT_LIMIT = 2, "Mikrotik-Xmit-Limit", Integer;
         MIKROTIK_GROUP = 3, "Mikrotik-Group", Text;
         MIKROTIK_RATE_LIMIT = 8, "Mikrotik-Rate-Limit", Text;
+        MIKROTIK_REALM = 9, "Mikrotik-Realm", Text;
         MIKROTIK_RECV_LIMIT_GIGAWORDS = 14, "Mikrotik-Recv-Limit-Gigawords", Integer;
         MIKROTIK_XMIT_LIMIT_GIGAWORDS = 15, "Mikrotik-Xmit-Limit-Gigawords", Integer;
         MIKROTIK_TOTAL_LIMIT = 17, "Mikrotik-Total-Limit", Integer;

@@ -8,3 +8,6 @@
 pub mod access;
 pub mod accounting;
 pub mod attribute;
+pub mod client;
+pub mod hide;
+pub mod packet;
