@@ -1,6 +1,11 @@
 //! Accounting: what each session was and moved, kept on disk before anybody is told that it is up or
 //! gone, and told to RADIUS from there.
 
+pub mod reader;
+mod schema;
+pub mod store;
+mod value;
+
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
