@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use rusqlite::Connection;
 
 use super::schema::{Error, connect_to_read};
-use super::value::{self, parse_cause};
+use super::value;
 use super::{Authentic, Numbers};
 use crate::cause::Cause;
 
@@ -95,7 +95,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         began: value::from_millis(row.get(7)?),
         ended: ended.map(value::from_millis),
         numbers: value::numbers(row, 10)?,
-        cause: cause.as_deref().and_then(parse_cause),
+        cause: cause.as_deref().and_then(Cause::parse),
         is_pending: row.get(15)?,
     })
 }

@@ -55,7 +55,7 @@ impl Error {
 ///
 /// WAL, because a commit is then one write and one sync, and who reads holds up nobody. The log is
 /// put into the file whenever it has 4000 pages, 16 MiB, and is not left longer than twice that.
-pub(super) fn connect(path: &Path) -> Result<Connection, Error> {
+pub(super) fn connect(path: &Path, now: SystemTime) -> Result<Connection, Error> {
     create(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags)?;
@@ -77,6 +77,10 @@ pub(super) fn connect(path: &Path) -> Result<Connection, Error> {
     if version == 0 {
         let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         change.execute_batch(SCHEMA)?;
+        // What was read from a file before this one is never taken for what is in this one.
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let first = i64::try_from(since.as_micros()).unwrap_or(0);
+        change.execute(FIRST_RECORD, [first])?;
         change.pragma_update(None, "user_version", VERSION)?;
         change.commit()?;
     }
@@ -154,6 +158,9 @@ const TABLES: &str = "
     SELECT coalesce(sum(iif(name IN ('session', 'outbox'), 1, 1000)), 0)
     FROM sqlite_schema
     WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+
+/// The number of the last record of the outbox, before there is one.
+const FIRST_RECORD: &str = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)";
 
 /// Times are milliseconds since 1970, addresses numbers, counters the 64 bits of them.
 ///

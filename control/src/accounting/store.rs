@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 pub use super::schema::Error;
 use super::schema::{connect, move_aside};
-use super::value::{self, cause_name, parse_cause};
+use super::value;
 use super::{Change, Occasion, Opening, Pending, Told, Unfinished};
 use crate::cause::Cause;
 
@@ -48,8 +48,8 @@ pub struct Store {
 /// What there was to be done to open the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
-    /// What was there was of no use, and has this name now.
-    pub moved_aside: Option<PathBuf>,
+    /// What was there was of no use, and has this name now; and what was wrong with it.
+    pub moved_aside: Option<(PathBuf, String)>,
 }
 
 /// What [`Store::prune`] did.
@@ -71,25 +71,25 @@ impl Store {
     /// # Errors
     /// The file cannot be made or read, or a later version of this program has written it.
     pub fn open(path: &Path, now: SystemTime) -> Result<(Self, Opened), Error> {
-        match Self::try_open(path) {
+        match Self::try_open(path, now) {
             Err(error) if error.is_corruption() => {
-                let moved_aside = Some(move_aside(path, now)?);
-                Ok((Self::try_open(path)?, Opened { moved_aside }))
+                let moved_aside = Some((move_aside(path, now)?, error.to_string()));
+                Ok((Self::try_open(path, now)?, Opened { moved_aside }))
             }
             opened => Ok((opened?, Opened::default())),
         }
     }
 
-    fn try_open(path: &Path) -> Result<Self, Error> {
+    fn try_open(path: &Path, now: SystemTime) -> Result<Self, Error> {
         let store = Self {
-            db: connect(path)?,
+            db: connect(path, now)?,
             path: path.to_owned(),
             ended: None,
             too_old: 0,
         };
         // What is asked for first at every start.
-        store.unfinished(SystemTime::UNIX_EPOCH)?;
-        store.pending(0, 1, SystemTime::UNIX_EPOCH)?;
+        store.unfinished(now)?;
+        store.pending(0, 1, now)?;
         Ok(store)
     }
 
@@ -97,6 +97,15 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Closes it, and gives it another name, with which it can still be looked at. Returns the name.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub fn move_aside(self, now: SystemTime) -> Result<PathBuf, Error> {
+        drop(self.db);
+        move_aside(&self.path, now)
     }
 
     /// From now on, what was kept last may be gone after a crash of the machine, though not of this
@@ -303,7 +312,7 @@ fn apply(all: &Transaction<'_>, at: i64, change: &Change) -> rusqlite::Result<Ef
                         number(2),
                         number(3),
                         number(4),
-                        cause_name(*cause)
+                        cause.name()
                     ],
                     |row| {
                         let numbers = value::to_numbers(&value::numbers(row, 3)?);
@@ -466,7 +475,7 @@ fn pending(row: &rusqlite::Row<'_>, now: SystemTime) -> rusqlite::Result<Pending
         STOP => {
             let name: String = row.get(9)?;
             // A name that is not known can only be that of a version that knew more.
-            let cause = parse_cause(&name).unwrap_or(Cause::Crash);
+            let cause = Cause::parse(&name).unwrap_or(Cause::Crash);
             Occasion::Stop(told(row)?, value::numbers(row, 3)?, cause)
         }
         _ => Occasion::Interim(told(row)?, value::numbers(row, 3)?),

@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Authentic, Numbers};
-use crate::cause::Cause;
 
 /// Milliseconds since 1970; 0 for what was before.
 pub(super) fn to_millis(time: SystemTime) -> i64 {
@@ -93,54 +92,3 @@ pub(super) fn from_classes(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     }
     classes
 }
-
-/// The name of a cause: its variant in kebab-case.
-pub(super) fn cause_name(cause: Cause) -> String {
-    let mut name = String::new();
-    for letter in format!("{cause:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('-');
-        }
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
-}
-
-/// The reverse of [`cause_name`].
-pub(super) fn parse_cause(name: &str) -> Option<Cause> {
-    let mut all = CAUSES.iter().copied();
-    all.find(|&cause| cause_name(cause) == name)
-}
-
-const CAUSES: [Cause; 30] = [
-    Cause::PeerRequest,
-    Cause::HungUp,
-    Cause::PeerNotResponding,
-    Cause::IdleTimeout,
-    Cause::SessionTimeout,
-    Cause::TrafficLimit,
-    Cause::AdministratorRequest,
-    Cause::Reboot,
-    Cause::Crash,
-    Cause::KeysDisagree,
-    Cause::MppeOutOfSync,
-    Cause::PortError,
-    Cause::NoRemoteAddress,
-    Cause::NoNetworkProtocols,
-    Cause::EncryptionNotNegotiated,
-    Cause::Ipv6NotNegotiated,
-    Cause::NoCommonAuthentication,
-    Cause::AuthenticationFailed,
-    Cause::FailedToAuthenticateOurselves,
-    Cause::ServerUnproven,
-    Cause::LcpFailed,
-    Cause::Timeout,
-    Cause::ProtocolError,
-    Cause::NoResource,
-    Cause::CallRefused,
-    Cause::NameNotResolved,
-    Cause::NoRoute,
-    Cause::ConnectRefused,
-    Cause::ConnectFailed,
-    Cause::UnusableAddress,
-];

@@ -139,9 +139,10 @@ fn an_end_of_which_nothing_is_known_is_what_was_counted_last() {
     store
         .apply(&[(at(70), end("a")), (at(70), end("b"))])
         .unwrap();
-    let pending = store.pending(2, 100, at(100)).unwrap();
+    let pending = store.pending(0, 100, at(100)).unwrap();
+    assert_eq!(pending.len(), 4);
     let stops = [("a", numbers(5), 95), ("b", Numbers::default(), 100)];
-    for (pending, (name, numbers, age)) in pending.iter().zip(stops) {
+    for (pending, (name, numbers, age)) in pending[2..].iter().zip(stops) {
         let stop = Occasion::Stop(Box::new(told(name)), numbers, Cause::Crash);
         assert_eq!((&pending.event, pending.age.as_secs()), (&stop, age));
     }
@@ -359,7 +360,7 @@ fn a_damaged_header_is_found_at_the_start() {
 
 #[test]
 fn a_file_cut_short_is_found_at_the_start_or_when_it_matters() {
-    for length in [3, 512, 4096, 10_000, 100_000] {
+    for length in [3, 512, 4096, 10_000, 50_000] {
         let folder = Folder::new("cut");
         folder.fill();
         let file = File::options().write(true).open(folder.path()).unwrap();
@@ -629,6 +630,8 @@ proptest! {
     }
 }
 
+/// How many sessions make a file of some pages.
+const FILLED: u32 = 400;
 const EPOCH: u64 = 1_800_000_000;
 const CALLER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const CALLED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -761,7 +764,7 @@ impl Folder {
     /// A store with many sessions, closed.
     fn fill(&self) {
         let mut store = self.store();
-        let many: Vec<_> = (0..1000)
+        let many: Vec<_> = (0..FILLED)
             .map(|number| (at(0), began(&format!("{number}"), true)))
             .collect();
         store.apply(&many).unwrap();
@@ -782,7 +785,7 @@ impl Folder {
         let (mut store, opened) = Store::open(&self.path(), at(0)).unwrap();
         let aside = self.0.join(format!("{FILE}.corrupt-{EPOCH}"));
         assert!(aside.exists());
-        assert_eq!(opened.moved_aside, Some(aside));
+        assert_eq!(opened.moved_aside.unwrap().0, aside);
         store.apply(&[(at(0), began("new", true))]).unwrap();
         assert_eq!(store.pending(0, 9, at(0)).unwrap().len(), 1);
     }
@@ -794,7 +797,7 @@ impl Folder {
         if opened.moved_aside.is_some() {
             return true;
         }
-        let ends = (0..1000).map(|number| {
+        let ends = (0..FILLED).map(|number| {
             let end = ended(&format!("{number}"), None, Cause::HungUp);
             store.apply(&[(at(1), end)]).map(|_| ())
         });
@@ -808,8 +811,7 @@ impl Folder {
         for error in &errors {
             assert!(error.is_corruption(), "{error}");
         }
-        drop(store);
-        let aside = move_aside(&self.path(), at(0)).unwrap();
+        let aside = store.move_aside(at(0)).unwrap();
         assert!(aside.exists());
         assert_eq!(self.store().pending(0, 9, at(0)).unwrap(), []);
         false
