@@ -58,6 +58,8 @@ fields! {
     RxPackets => "PPTP_RX_PACKETS", "rx-packets";
     /// Packets to the peer.
     TxPackets => "PPTP_TX_PACKETS", "tx-packets";
+    /// The RADIUS server that it is about.
+    RadiusServer => "PPTP_RADIUS_SERVER", "radius-server";
     /// `on-up` or `on-down`.
     Hook => "PPTP_HOOK", "hook";
     /// The program that a hook runs.

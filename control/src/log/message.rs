@@ -81,6 +81,18 @@ messages! {
     LoggedIn => "logged-in", INFO, "pptp,ppp,info,account", 0xa94e1312_8d24498f_94e41187_26e16fa7;
     /// `INTERFACE: user USER authentication failed`.
     LoginFailed => "login-failed", ERROR, "pptp,ppp,error", 0xc971be1d_a5ac47bf_8673570e_c644e11f;
+    /// `user USER refused: WHY`, for a reason that is not the user's.
+    LoginUndecided => "login-undecided", ERROR, "pptp,ppp,error", 0x5d3e9a07_c4f1482b_9a60b7d2_e81f3c94;
+    /// `RADIUS server ADDRESS does not answer`.
+    RadiusMissing => "radius-missing", WARN, "radius,warning", 0x3b9c10e5_7f2a4d86_8c41d90e_a5b6372f;
+    /// `RADIUS server ADDRESS answers again`.
+    RadiusBack => "radius-back", INFO, "radius,info", 0xe04f7b29_c6d84a13_97b2f581_3d60ac9e;
+    /// `RADIUS server ADDRESS answered, and that is dropped: WHY`.
+    RadiusUnbelieved => "radius-unbelieved", ERROR, "radius,error", 0x72a5d8c4_0be9471f_a6e3509d_c18f4b27;
+    /// A request of RADIUS cannot be sent, and why.
+    RadiusUnsent => "radius-unsent", ERROR, "radius,error", 0x1f86e3b0_5ad24c97_bd074e62_98ca31f5;
+    /// `INTERFACE: changed` or `disconnected by RADIUS server ADDRESS`.
+    RadiusChanged => "radius-changed", INFO, "pptp,ppp,radius,info", 0x86c20f5b_17ad4e39_b3d8a4f0_629e7c15;
     /// `INTERFACE: the server refused: REASON`.
     LoginRefused => "login-refused", ERROR, "pptp,ppp,error", 0xb801600f_6c28440d_a5f98210_b84fa3bf;
     /// `INTERFACE: authenticated`.

@@ -182,23 +182,29 @@ impl Authenticator {
         self.reply(code, message)
     }
 
-    /// The proof was wrong, for the reason that this error code of RFC 2759 §6 names; as
-    /// [`Self::accept`], and whether the peer may try again.
+    /// The proof was wrong, for the reason that this error code of RFC 2759 §6 names, and the user
+    /// is told so in these words rather than ours; as [`Self::accept`], and whether the peer may
+    /// try again.
     pub(super) fn reject(
         &mut self,
         now: Instant,
         error: u16,
+        message: Option<&str>,
         entropy: &mut dyn Entropy,
     ) -> Option<(Vec<u8>, bool)> {
+        let message = message.map(chap::displayable);
+        let message = message.as_deref().filter(|text| !text.is_empty());
+        let denied = message.unwrap_or(DENIED);
         let may_retry = error == mschap::AUTHENTICATION_FAILURE && self.retries > 0;
         match self.method {
-            AuthMethod::Pap => Some((self.reply(pap::NAK, DENIED)?.1, false)),
-            AuthMethod::Chap => Some((self.reply(chap::code::FAILURE, DENIED)?.1, false)),
+            AuthMethod::Pap => Some((self.reply(pap::NAK, denied)?.1, false)),
+            AuthMethod::Chap => Some((self.reply(chap::code::FAILURE, denied)?.1, false)),
             AuthMethod::MsChapV1 | AuthMethod::MsChapV2 => {
                 let challenge = draw_challenge(self.method, entropy);
-                let message = mschap::failure_message(self.method, error, may_retry, &challenge);
+                let failure =
+                    mschap::failure_message(self.method, error, may_retry, &challenge, message);
                 let id = self.id;
-                let (_, failure) = self.reply(chap::code::FAILURE, &message)?;
+                let (_, failure) = self.reply(chap::code::FAILURE, &failure)?;
                 if may_retry {
                     self.retries -= 1;
                     self.failure = Some((id, failure.clone()));

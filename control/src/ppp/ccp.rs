@@ -5,11 +5,15 @@
 //! stateless, and the peer chooses (RFC 3078 §2.1): pppd that has only 40 bit would end the link
 //! over a wish for 128. A peer gets the strongest it offers, and stateful mode, in which a lost
 //! frame costs a round trip, if it insists. Other compressors are rejected.
+//!
+//! All this is among the [`Strengths`] that the user may have. A peer that has others only is
+//! rejected, as it would be told if we had none of them: it may go on without, if we may.
 
 use greyhound_datapath::mppe::{Parameters, StartKey, Strength};
 
 use super::negotiation::{Extension, Judgement, Protocol};
 use super::packet::{ConfigOption, Packet, code};
+use super::strengths::{self, Strengths};
 use super::{Encoding, MppeKeys, StartKeys, protocol};
 use crate::entropy::Entropy;
 
@@ -17,6 +21,8 @@ use crate::entropy::Entropy;
 #[derive(Debug)]
 pub(super) struct Ccp {
     keys: MppeKeys,
+    /// What may be agreed on; not empty.
+    strengths: Strengths,
     /// The bits that we ask for: how we receive. `None` once the peer rejected it.
     rx: Option<u32>,
     /// What the peer asked for and got: how we send.
@@ -33,16 +39,11 @@ struct Mode {
 }
 
 impl Mode {
-    const BEST: Self = Self {
-        strength: Strength::Bits128,
-        stateless: true,
-    };
-
     /// The best one of those on offer; `None` if they have no strength.
     fn best_of(bits: u32) -> Option<Self> {
         [Strength::Bits128, Strength::Bits56, Strength::Bits40]
             .into_iter()
-            .find(|strength| bits & strength_bit(*strength) != 0)
+            .find(|strength| bits & strengths::bit(*strength) != 0)
             .map(|strength| Self {
                 strength,
                 stateless: bits & STATELESS != 0,
@@ -51,15 +52,17 @@ impl Mode {
 
     const fn bits(self) -> u32 {
         let mode = if self.stateless { STATELESS } else { 0 };
-        mode | strength_bit(self.strength)
+        mode | strengths::bit(self.strength)
     }
 }
 
 impl Ccp {
-    /// With the start keys that authentication gave.
-    pub(super) const fn new(keys: MppeKeys) -> Self {
+    /// With the start keys that authentication gave, in one of these strengths, of which there is
+    /// one at least.
+    pub(super) const fn new(keys: MppeKeys, strengths: Strengths) -> Self {
         Self {
             keys,
+            strengths,
             rx: None,
             tx: None,
             naks_sent: 0,
@@ -88,6 +91,16 @@ impl Ccp {
         self.rx.and_then(Mode::best_of)
     }
 
+    /// Everything that may be agreed on, stateless.
+    const fn offer(&self) -> u32 {
+        STATELESS | self.strengths.bits()
+    }
+
+    /// The best mode that may be agreed on of those on offer.
+    fn best_of(&self, bits: u32) -> Option<Mode> {
+        Mode::best_of(bits & self.offer())
+    }
+
     fn parameters(
         &self,
         mode: Option<Mode>,
@@ -113,7 +126,7 @@ impl Protocol for Ccp {
     const NUMBER: u16 = protocol::CCP;
 
     fn begin(&mut self, _: &mut dyn Entropy) {
-        self.rx = Some(EVERY_STRENGTH);
+        self.rx = Some(self.offer());
         self.tx = None;
         self.naks_sent = 0;
     }
@@ -124,10 +137,11 @@ impl Protocol for Ccp {
 
     fn nakked(&mut self, option: &ConfigOption, _: &mut dyn Entropy) {
         if option.kind == MPPE
-            && let Some(mode) = option.u32().and_then(Mode::best_of)
+            && let Some(bits) = option.u32()
+            && names_strength(bits)
             && self.rx.is_some()
         {
-            self.rx = Some(mode.bits());
+            self.rx = self.best_of(bits).map(Mode::bits);
         }
     }
 
@@ -142,7 +156,14 @@ impl Protocol for Ccp {
             return Judgement::Reject;
         };
         // Interop: pppd ends the link if it is told a strength that it did not offer.
-        let best = Mode::best_of(bits).unwrap_or(Mode::BEST);
+        let offered = if names_strength(bits) {
+            bits
+        } else {
+            self.offer()
+        };
+        let Some(best) = self.best_of(offered) else {
+            return Judgement::Reject;
+        };
         if bits == best.bits() && (best.stateless || self.naks_sent >= PATIENCE) {
             return Judgement::Ack;
         }
@@ -156,10 +177,10 @@ impl Protocol for Ccp {
 
     fn missing(&self, options: &[ConfigOption]) -> Vec<ConfigOption> {
         if options.iter().any(|option| option.kind == MPPE) {
-            Vec::new()
-        } else {
-            vec![mppe(Mode::BEST.bits())]
+            return Vec::new();
         }
+        let best = self.best_of(self.offer());
+        best.map(|best| mppe(best.bits())).into_iter().collect()
     }
 
     fn accepted(&mut self, options: &[ConfigOption]) {
@@ -183,20 +204,15 @@ fn mppe(bits: u32) -> ConfigOption {
     ConfigOption::new(MPPE, bits.to_be_bytes())
 }
 
-const fn strength_bit(strength: Strength) -> u32 {
-    match strength {
-        Strength::Bits40 => 0x20,
-        Strength::Bits56 => 0x80,
-        Strength::Bits128 => 0x40,
-    }
+/// Whether the option says any strength at all.
+const fn names_strength(bits: u32) -> bool {
+    bits & Strengths::ALL.bits() != 0
 }
 
 /// RFC 3078 §2: the option's type, shared with Microsoft's compression.
 pub(super) const MPPE: u8 = 18;
 /// RFC 3078 §2.1: the H bit.
 const STATELESS: u32 = 0x0100_0000;
-/// Stateless, 128, 56 and 40 bit.
-const EVERY_STRENGTH: u32 = 0x0100_00e0;
 /// How often a peer that asks for stateful mode is told to use stateless before it gets its wish.
 const PATIENCE: u8 = 2;
 /// RFC 1962 §3.
@@ -217,14 +233,19 @@ mod tests {
     use crate::entropy::CountingEntropy;
 
     fn ccp() -> Ccp {
+        ccp_with(Strengths::ALL)
+    }
+
+    fn ccp_with(strengths: Strengths) -> Ccp {
         let keys = |rx, tx| StartKeys {
             rx: StartKey([rx; 16]),
             tx: StartKey([tx; 16]),
         };
-        let mut ccp = Ccp::new(MppeKeys {
+        let keys = MppeKeys {
             bits128: keys(1, 2),
             bits40: keys(3, 4),
-        });
+        };
+        let mut ccp = Ccp::new(keys, strengths);
         ccp.begin(&mut CountingEntropy(0));
         ccp
     }
@@ -329,6 +350,63 @@ mod tests {
                 ccp.judge(&option, &mut CountingEntropy(0)),
                 Judgement::Reject
             );
+        }
+    }
+
+    #[test]
+    fn only_what_the_user_may_have_is_offered_and_agreed_to() {
+        for (strength, bit) in [
+            (Strength::Bits40, 0x20),
+            (Strength::Bits56, 0x80),
+            (Strength::Bits128, 0x40),
+        ] {
+            let only = || ccp_with([strength].into_iter().collect());
+            let wish = Judgement::Nak((STATELESS | bit).to_be_bytes().into());
+            assert_eq!(only().request(), [mppe(STATELESS | bit)]);
+            assert_eq!(only().missing(&[]), [mppe(STATELESS | bit)]);
+            assert_eq!(judge(&mut only(), STATELESS | bit), Judgement::Ack);
+            assert_eq!(judge(&mut only(), bit), wish, "stateless first, as ever");
+            for without_strength in [0, STATELESS, STATELESS | 1] {
+                assert_eq!(judge(&mut only(), without_strength), wish);
+            }
+            for several in [0xe0, 0x20 | bit, 0x40 | bit, 0x80 | bit] {
+                if several != bit {
+                    assert_eq!(judge(&mut only(), STATELESS | several), wish);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_that_the_user_may_have_the_peer_chooses() {
+        let mut ccp = ccp_with([Strength::Bits40, Strength::Bits56].into_iter().collect());
+        assert_eq!(ccp.request(), [mppe(0x0100_00a0)]);
+        for bit in [0x20, 0x80] {
+            assert_eq!(judge(&mut ccp, STATELESS | bit), Judgement::Ack);
+            ccp.nakked(&mppe(STATELESS | bit), &mut CountingEntropy(0));
+            assert_eq!(ccp.request(), [mppe(STATELESS | bit)]);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_has_none_of_what_the_user_may_have_is_one_that_refuses() {
+        for (strength, others) in [
+            (Strength::Bits40, [0x40, 0x80, 0xc0]),
+            (Strength::Bits56, [0x20, 0x40, 0x60]),
+            (Strength::Bits128, [0x20, 0x80, 0xa0]),
+        ] {
+            for other in others {
+                let mut ccp = ccp_with([strength].into_iter().collect());
+                for _ in 0..=PATIENCE {
+                    assert_eq!(judge(&mut ccp, other), Judgement::Reject);
+                    assert_eq!(judge(&mut ccp, STATELESS | other), Judgement::Reject);
+                }
+                ccp.nakked(&mppe(STATELESS), &mut CountingEntropy(0));
+                assert!(ccp.rx().is_some(), "a Nak without a strength says nothing");
+                ccp.nakked(&mppe(STATELESS | other), &mut CountingEntropy(0));
+                assert_eq!(ccp.rx(), None);
+                assert!(ccp.request().is_empty());
+            }
         }
     }
 

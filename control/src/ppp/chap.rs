@@ -66,6 +66,20 @@ pub(super) fn pap_message(text: &str) -> Vec<u8> {
     prefix(text.as_bytes())
 }
 
+/// What of a text a peer can be shown in one line: without anything that controls a terminal, and
+/// at most 200 bytes, which every method has room for.
+pub(super) fn displayable(text: &str) -> String {
+    let line = text.replace(char::is_control, " ");
+    let mut shown = String::new();
+    for letter in line.trim().chars() {
+        if shown.len() + letter.len_utf8() > MAX_TEXT_BYTES {
+            break;
+        }
+        shown.push(letter);
+    }
+    shown
+}
+
 /// Splits what stands behind its length from the rest.
 fn prefixed(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&length, rest) = data.split_first()?;
@@ -81,6 +95,8 @@ fn prefix(bytes: &[u8]) -> Vec<u8> {
 
 /// RFC 2759 §4: a name has up to 256 characters.
 const MAX_NAME_BYTES: usize = 256;
+/// PAP has room for 255 (RFC 1334 §2.2.2), and MS-CHAPv2 puts its text behind 53 bytes of its own.
+const MAX_TEXT_BYTES: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -117,6 +133,25 @@ mod tests {
             assert!(Credentials::parse(&b"\x05User1\x0cStrongPass-1"[..length]).is_none());
         }
         assert_eq!(Value::parse(b"\x00pptpd"), None);
+    }
+
+    #[test]
+    fn a_text_to_be_shown_is_one_printable_line_of_200_bytes() {
+        assert_eq!(
+            displayable("Kein Guthaben für Müller"),
+            "Kein Guthaben für Müller"
+        );
+        assert_eq!(
+            displayable(" one\r\ntwo\x1b[2J\0three\n"),
+            "one  two [2J three"
+        );
+        assert_eq!(displayable(" \r\n"), "");
+        assert_eq!(displayable(&"x".repeat(1000)), "x".repeat(200));
+        assert_eq!(
+            displayable(&"€".repeat(1000)),
+            "€".repeat(66),
+            "in whole letters"
+        );
     }
 
     proptest! {

@@ -22,8 +22,8 @@ use super::mschap;
 use super::negotiation::{Negotiation, Output, Protocol};
 use super::packet::{HEADER_BYTES, Packet, code};
 use super::{
-    Accept, AuthMethod, Command, Config, Encoding, Encryption, Network, Role, UseIpv6, Verdict,
-    protocol,
+    Accept, AuthMethod, Command, Config, Encoding, Encryption, Network, Role, Strengths, UseIpv6,
+    Verdict, protocol,
 };
 use crate::cause::Cause;
 use crate::entropy::Entropy;
@@ -46,6 +46,7 @@ pub struct Link {
     checking: Checking,
     /// The policies for this user.
     encryption: Encryption,
+    strengths: Strengths,
     use_ipv6: UseIpv6,
     /// What a server gives this user.
     network: Option<Network>,
@@ -127,6 +128,7 @@ impl Link {
         Self {
             lcp: Negotiation::new(Lcp::new(config.max_mru, config.mrru, authentication)),
             encryption: config.encryption,
+            strengths: Strengths::ALL,
             use_ipv6: config.ipv6,
             config,
             entropy,
@@ -208,6 +210,7 @@ impl Link {
                 let Accept {
                     keys,
                     encryption,
+                    strengths,
                     ipv6,
                     network,
                     ..
@@ -215,6 +218,7 @@ impl Link {
                 self.send(method.protocol(), payload);
                 self.commands.push_back(Command::Authenticated { user });
                 self.encryption = encryption;
+                self.strengths = strengths.unwrap_or(Strengths::ALL);
                 self.use_ipv6 = ipv6;
                 self.network = network;
                 match network {
@@ -222,8 +226,9 @@ impl Link {
                     None => self.close(now, Cause::NoRemoteAddress),
                 }
             }
-            Verdict::Reject { refusal } => {
-                let answer = authenticator.reject(now, refusal.code(), &mut *self.entropy);
+            Verdict::Reject { refusal, message } => {
+                let (error, message) = (refusal.code(), message.as_deref());
+                let answer = authenticator.reject(now, error, message, &mut *self.entropy);
                 let mut may_retry = false;
                 if let Some((payload, retry)) = answer {
                     self.send(method.protocol(), payload);

@@ -26,10 +26,12 @@ mod link;
 mod mschap;
 mod negotiation;
 mod packet;
+mod strengths;
 mod verify;
 
 pub use describe::describe;
 pub use link::Link;
+pub use strengths::Strengths;
 
 /// PPP protocol numbers.
 pub mod protocol {
@@ -219,7 +221,10 @@ pub struct Accept {
     pub keys: Option<MppeKeys>,
     /// The encryption policy of the user's profile.
     pub encryption: Encryption,
-    /// The same about IPv6.
+    /// Which strengths this user's encryption may have; `None` is all. A peer that offers none of
+    /// them is as one that refuses encryption.
+    pub strengths: Option<Strengths>,
+    /// The same as [`Self::encryption`] about IPv6.
     pub ipv6: UseIpv6,
     /// The addresses; `None` ends the link with [`Cause::NoRemoteAddress`].
     pub network: Option<Network>,
@@ -243,6 +248,9 @@ pub enum Verdict {
     Reject {
         /// Why.
         refusal: Refusal,
+        /// What the user is told, in place of our own words, as far as it is printable and the
+        /// method has room for it: MS-CHAPv1 has none.
+        message: Option<String>,
     },
 }
 

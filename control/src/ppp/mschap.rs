@@ -176,19 +176,23 @@ pub(super) fn v1_keys(hash_hash: &Hash, challenge: &[u8; 8], password: &str) -> 
     }
 }
 
-/// The text of a Failure (RFC 2433 §7, RFC 2759 §6), with the challenge for another try.
+/// The text of a Failure (RFC 2433 §7, RFC 2759 §6), with the challenge for another try. Version 2
+/// has room for a message, else the code's meaning.
 pub(super) fn failure_message(
     method: AuthMethod,
     code: u16,
     may_retry: bool,
     challenge: &[u8],
+    message: Option<&str>,
 ) -> String {
     let retry = u8::from(may_retry);
     let challenge = hexadecimal(challenge);
     if method == AuthMethod::MsChapV1 {
         format!("E={code} R={retry} C={challenge} V=2")
     } else {
-        let text = failure_text(code).unwrap_or("Access denied");
+        let text = message
+            .or_else(|| failure_text(code))
+            .unwrap_or("Access denied");
         format!("E={code} R={retry} C={challenge} V=3 M={text}")
     }
 }
@@ -337,15 +341,26 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_each_version_of_the_method_wants() {
-        let v1 = failure_message(AuthMethod::MsChapV1, 691, true, &[0xAB; 8]);
+        let v1 = failure_message(AuthMethod::MsChapV1, 691, true, &[0xAB; 8], Some("Nobody"));
         assert_eq!(v1, "E=691 R=1 C=ABABABABABABABAB V=2");
-        let v2 = failure_message(AuthMethod::MsChapV2, 647, false, &[1; 16]);
+        let v2 = failure_message(AuthMethod::MsChapV2, 647, false, &[1; 16], None);
         assert_eq!(
             v2,
             "E=647 R=0 C=01010101010101010101010101010101 V=3 M=Account disabled"
         );
+        let v2 = failure_message(
+            AuthMethod::MsChapV2,
+            649,
+            false,
+            &[1; 16],
+            Some("No credit"),
+        );
+        assert_eq!(
+            v2,
+            "E=649 R=0 C=01010101010101010101010101010101 V=3 M=No credit"
+        );
         for code in [646, 647, 648, 649, 691] {
-            let message = failure_message(AuthMethod::MsChapV2, code, false, &[0; 16]);
+            let message = failure_message(AuthMethod::MsChapV2, code, false, &[0; 16], None);
             assert_eq!(failure_code(message.as_bytes()), Some(code));
             assert!(failure_text(code).is_some());
         }

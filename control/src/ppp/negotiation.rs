@@ -504,7 +504,7 @@ mod tests {
     use super::*;
     use crate::entropy::CountingEntropy;
     use crate::ppp::ccp::Ccp;
-    use crate::ppp::{MppeKeys, StartKeys};
+    use crate::ppp::{MppeKeys, StartKeys, Strengths};
 
     /// CCP, because it is the smallest: one option, 12 06 01 00 00 40.
     struct Bench {
@@ -531,7 +531,7 @@ mod tests {
                 bits40: keys,
             };
             let mut bench = Self {
-                ccp: Negotiation::new(Ccp::new(keys)),
+                ccp: Negotiation::new(Ccp::new(keys, Strengths::ALL)),
                 now: Instant::now(),
             };
             bench.ccp.start(bench.now, &mut CountingEntropy(0));

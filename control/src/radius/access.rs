@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::attribute::{Attribute, Value, kind};
 use crate::model::rate::RateLimit;
 use crate::model::route::Route;
 use crate::ppp::{Encryption, MppeKeys, Proof, Refusal};
@@ -93,3 +94,101 @@ pub struct Grant {
     /// MS-Primary-NBNS-Server and -Secondary.
     pub wins: [Option<Ipv4Addr>; 2],
 }
+
+impl Login {
+    /// What an Access-Request says, but for what signs it.
+    ///
+    /// MS-CHAP's identifier is 0, whatever it was on the link: nothing is computed from it, and what
+    /// comes back is only ever compared with it.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<Attribute> {
+        let mut attributes = vec![Attribute::text(kind::USER_NAME, &*self.user)];
+        attributes.extend(of_proof(&self.proof));
+        if let Some((domain, _)) = self.user.rsplit_once('\\') {
+            attributes.push(Attribute::text(kind::MS_CHAP_DOMAIN, domain));
+        }
+        let call = &self.call;
+        attributes.extend(of_call(
+            &call.session_id,
+            &call.identity,
+            call.port,
+            call.caller,
+            call.called,
+        ));
+        attributes
+    }
+}
+
+/// What proves who the user is.
+fn of_proof(proof: &Proof) -> Vec<Attribute> {
+    match proof {
+        Proof::Pap { password } => vec![Attribute {
+            kind: kind::USER_PASSWORD,
+            value: Value::Password(password.clone()),
+        }],
+        Proof::Chap {
+            identifier,
+            challenge,
+            response,
+        } => vec![
+            Attribute::octets(kind::CHAP_PASSWORD, [&[*identifier][..], response].concat()),
+            Attribute::octets(kind::CHAP_CHALLENGE, &**challenge),
+        ],
+        // RFC 2548 §2.1.3: identifier, flags, LAN Manager response, NT response.
+        Proof::MsChapV1 {
+            challenge,
+            nt_response,
+        } => vec![
+            Attribute::octets(kind::MS_CHAP_CHALLENGE, *challenge),
+            Attribute::octets(
+                kind::MS_CHAP_RESPONSE,
+                [&[0, USE_NT_RESPONSE][..], &[0; 24], nt_response].concat(),
+            ),
+        ],
+        // RFC 2548 §2.3.2: identifier, flags, the peer's challenge, 8 reserved bytes, response.
+        Proof::MsChapV2 {
+            challenge,
+            peer_challenge,
+            nt_response,
+        } => vec![
+            Attribute::octets(kind::MS_CHAP_CHALLENGE, *challenge),
+            Attribute::octets(
+                kind::MS_CHAP2_RESPONSE,
+                [&[0, 0][..], peer_challenge, &[0; 8], nt_response].concat(),
+            ),
+        ],
+    }
+}
+
+/// What every packet about a session says of its call.
+pub(super) fn of_call(
+    session_id: &str,
+    identity: &str,
+    port: u32,
+    caller: Ipv4Addr,
+    called: Ipv4Addr,
+) -> [Attribute; 9] {
+    [
+        Attribute::integer(kind::SERVICE_TYPE, FRAMED),
+        Attribute::integer(kind::FRAMED_PROTOCOL, PPP),
+        Attribute::text(kind::NAS_IDENTIFIER, identity),
+        Attribute::address(kind::NAS_IP_ADDRESS, called),
+        Attribute::integer(kind::NAS_PORT, port),
+        Attribute::integer(kind::NAS_PORT_TYPE, VIRTUAL),
+        Attribute::text(kind::CALLING_STATION_ID, caller.to_string()),
+        Attribute::text(kind::CALLED_STATION_ID, called.to_string()),
+        Attribute::text(kind::ACCT_SESSION_ID, session_id),
+    ]
+}
+
+/// RFC 2548 §2.1.3: the NT response counts.
+const USE_NT_RESPONSE: u8 = 1;
+/// Of Service-Type (RFC 2865 §5.6).
+const FRAMED: u32 = 2;
+/// Of Framed-Protocol (RFC 2865 §5.7).
+const PPP: u32 = 1;
+/// Of NAS-Port-Type (RFC 2865 §5.41).
+const VIRTUAL: u32 = 5;
+
+#[cfg(test)]
+mod tests;

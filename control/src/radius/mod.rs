@@ -6,4 +6,8 @@
 //! `accounting` and `incoming` say what packets mean to a session.
 
 pub mod access;
+pub mod accounting;
 pub mod attribute;
+pub mod client;
+pub mod hide;
+pub mod packet;

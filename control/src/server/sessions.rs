@@ -71,7 +71,10 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let known = match known {
             Ok(known) => known,
             Err(refusal) => {
-                let verdict = ppp::Verdict::Reject { refusal };
+                let verdict = ppp::Verdict::Reject {
+                    refusal,
+                    message: None,
+                };
                 return self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
             }
         };
@@ -104,6 +107,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             message: known.message,
             keys: known.keys,
             encryption: known.resolved.encryption,
+            strengths: None,
             ipv6: known.resolved.ipv6,
             network: network.ok(),
         };
@@ -123,13 +127,18 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 message: known.message,
                 keys: known.keys,
                 encryption: known.resolved.encryption,
+                strengths: None,
                 ipv6: known.resolved.ipv6,
                 network: None,
             })),
             Ok(_) => ppp::Verdict::Reject {
                 refusal: ppp::Refusal::WrongLogin,
+                message: None,
             },
-            Err(refusal) => ppp::Verdict::Reject { refusal },
+            Err(refusal) => ppp::Verdict::Reject {
+                refusal,
+                message: None,
+            },
         };
         self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
     }

@@ -346,6 +346,7 @@ fn verdict(user: &str, proof: &Proof) -> Verdict {
             message,
             keys,
             encryption: Encryption::Yes,
+            strengths: None,
             ipv6: UseIpv6::No,
             network: Some(Network {
                 ours: SERVER_INNER,
@@ -356,6 +357,7 @@ fn verdict(user: &str, proof: &Proof) -> Verdict {
         })),
         None => Verdict::Reject {
             refusal: Refusal::WrongLogin,
+            message: None,
         },
     }
 }

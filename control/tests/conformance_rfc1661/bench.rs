@@ -446,6 +446,7 @@ impl Bench {
                         message: String::new(),
                         keys: Some(keys()),
                         encryption: self.encryption,
+                        strengths: None,
                         ipv6: self.ipv6,
                         network: Some(NETWORK),
                     }));

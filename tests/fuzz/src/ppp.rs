@@ -9,7 +9,7 @@ use greyhound_control::cause::Cause;
 use greyhound_control::entropy::CountingEntropy;
 use greyhound_control::ppp::{
     Accept, AuthMethod, Command, Config, Encryption, Link, MppeKeys, Network, Proof, Refusal, Role,
-    StartKeys, UseIpv6, Verdict, protocol,
+    StartKeys, Strengths, UseIpv6, Verdict, protocol,
 };
 use greyhound_datapath::mppe::StartKey;
 use zeroize::Zeroizing;
@@ -91,6 +91,7 @@ pub(crate) fn verdict(input: &mut Input<'_>) -> Verdict {
         ];
         return Verdict::Reject {
             refusal: refusals[usize::from(choice >> 3) % refusals.len()],
+            message: (choice & 0x80 != 0).then(|| "Not you\r\n".repeat(usize::from(choice))),
         };
     }
     let policy = input.u8();
@@ -116,6 +117,7 @@ pub(crate) fn honest_verdict(user: &str, proof: &Proof, policy: u8) -> Verdict {
         Some((message, keys)) => accept(message, keys, policy, true),
         None => Verdict::Reject {
             refusal: Refusal::WrongLogin,
+            message: None,
         },
     }
 }
@@ -125,6 +127,7 @@ fn accept(message: String, keys: Option<MppeKeys>, policy: u8, addresses: bool) 
         message,
         keys,
         encryption: encryption(policy),
+        strengths: (policy & 0x10 != 0).then(|| Strengths::from_types(u32::from(policy >> 4))),
         ipv6: ipv6(policy >> 2),
         network: addresses.then_some(Network {
             ours: Ipv4Addr::new(10, 77, 1, 1),

@@ -327,7 +327,8 @@ impl Call {
     fn verdict(&self, user: &str, proof: &Proof) -> Verdict {
         let Some((mut message, mut keys)) = proof.check(user, PASSWORD) else {
             let refusal = Refusal::WrongLogin;
-            return Verdict::Reject { refusal };
+            let message = None;
+            return Verdict::Reject { refusal, message };
         };
         if self.lie == Lie::WrongProof {
             // Of the right length, but of another password.
@@ -354,6 +355,7 @@ impl Call {
             message,
             keys,
             encryption: self.encryption(),
+            strengths: None,
             ipv6: UseIpv6::No,
             network: Some(Network {
                 ours,

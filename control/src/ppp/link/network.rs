@@ -18,11 +18,12 @@ impl Link {
     /// Both ends are who they say.
     pub(super) fn enter_network(&mut self, now: Instant, keys: Option<MppeKeys>) {
         self.phase = Phase::Network;
+        let keys = keys.filter(|_| !self.strengths.is_empty());
         match (self.encryption, keys) {
             (Encryption::No, _) | (Encryption::Yes, None) => self.start_networks(now),
             (Encryption::Required, None) => self.close(now, Cause::EncryptionNotNegotiated),
             (Encryption::Yes | Encryption::Required, Some(keys)) => {
-                let mut ccp = Negotiation::new(Ccp::new(keys));
+                let mut ccp = Negotiation::new(Ccp::new(keys, self.strengths));
                 ccp.start(now, &mut *self.entropy);
                 self.ccp = Some(ccp);
             }

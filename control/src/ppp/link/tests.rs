@@ -96,11 +96,13 @@ fn verdict(user: &str, proof: &Proof, encryption: Encryption) -> Verdict {
             message,
             keys,
             encryption,
+            strengths: None,
             ipv6: UseIpv6::No,
             network: Some(NETWORK),
         })),
         Some(_) | None => Verdict::Reject {
             refusal: Refusal::WrongLogin,
+            message: None,
         },
     }
 }
@@ -149,6 +151,7 @@ struct Pair {
     random: u64,
     /// The policy of the user's profile.
     encryption: Encryption,
+    strengths: Option<Strengths>,
     ipv6: UseIpv6,
     /// The addresses of the user.
     network: Option<Network>,
@@ -215,6 +218,7 @@ impl Pair {
     fn new(server: Config, client: Config) -> Self {
         Self {
             encryption: server.encryption,
+            strengths: None,
             ipv6: server.ipv6,
             network: Some(NETWORK),
             server: Side::new(server, 1),
@@ -298,7 +302,7 @@ impl Pair {
         while let Some(command) = self.side(end).link.poll_command() {
             assert_eq!(self.side(end).down(), None, "{command:?} after Down");
             let (now, encryption, network) = (self.now, self.encryption, self.network);
-            let ipv6 = self.ipv6;
+            let (strengths, ipv6) = (self.strengths, self.ipv6);
             let side = self.side(end);
             match &command {
                 Command::Send { protocol, payload } => {
@@ -314,6 +318,7 @@ impl Pair {
                     let mut verdict = verdict(user, proof, encryption);
                     if let Verdict::Accept(accept) = &mut verdict {
                         accept.network = network;
+                        accept.strengths = strengths;
                         accept.ipv6 = ipv6;
                     }
                     side.link.handle_verdict(now, verdict);
@@ -434,6 +439,15 @@ fn authenticate(link: &mut Link) -> (Instant, Vec<u8>, Vec<u8>) {
 
 /// The same as a user with this policy.
 fn authenticate_with(link: &mut Link, ipv6: UseIpv6) -> (Instant, Vec<u8>, Vec<u8>) {
+    let (now, response) = log_in_with(link, |accept| accept.ipv6 = ipv6);
+    let Some(Command::Send { payload, .. }) = link.poll_command() else {
+        panic!("no success");
+    };
+    (now, response, payload)
+}
+
+/// The same as a user about whom this is said: the time and the peer's Response.
+fn log_in_with(link: &mut Link, about: impl FnOnce(&mut Accept)) -> (Instant, Vec<u8>) {
     let now = open_lcp(link);
     let challenge = sent_on(&drain(link), protocol::CHAP).remove(0);
     let password = Zeroizing::new(PASSWORD.to_owned());
@@ -448,13 +462,10 @@ fn authenticate_with(link: &mut Link, ipv6: UseIpv6) -> (Instant, Vec<u8>, Vec<u
     };
     let mut verdict = verdict(&user, &proof, Encryption::Yes);
     if let Verdict::Accept(accept) = &mut verdict {
-        accept.ipv6 = ipv6;
+        about(accept);
     }
     link.handle_verdict(now, verdict);
-    let Some(Command::Send { payload, .. }) = link.poll_command() else {
-        panic!("no success");
-    };
-    (now, response, payload)
+    (now, response)
 }
 
 /// Then brings CCP up.

@@ -200,12 +200,46 @@ fn other_refusals_have_their_codes_and_no_second_try() {
         let right = response(AuthMethod::MsChapV2, &challenge, PASSWORD);
         link.handle_frame(now, protocol::CHAP, &right);
         drain(&mut link);
-        link.handle_verdict(now, Verdict::Reject { refusal });
+        let message = None;
+        link.handle_verdict(now, Verdict::Reject { refusal, message });
         let failure = sent_on(&drain(&mut link), protocol::CHAP).remove(0);
         let text = String::from_utf8(failure[4..].to_vec()).unwrap();
         assert!(text.starts_with(&format!("E={code} R=0 C=")), "{text}");
         assert_eq!(link.cause(), Some(Cause::AuthenticationFailed));
     }
+}
+
+#[test]
+fn a_user_who_is_turned_away_is_told_why_in_the_words_of_the_database() {
+    let told = |method: AuthMethod, message: &str| {
+        let mut link = Link::new(server_with(&[method]), Box::new(CountingEntropy(5)));
+        let (now, protocol) = (open_lcp(&mut link), method.protocol());
+        let proof = match sent_on(&drain(&mut link), protocol).pop() {
+            Some(challenge) => response(method, &challenge, PASSWORD),
+            None => packet(1, 1, b"\x05User1\x0cStrongPass-1"),
+        };
+        link.handle_frame(now, protocol, &proof);
+        drain(&mut link);
+        let verdict = Verdict::Reject {
+            refusal: Refusal::NoPermission,
+            message: Some(message.to_owned()),
+        };
+        link.handle_verdict(now, verdict);
+        let refusal = sent_on(&drain(&mut link), protocol).remove(0);
+        String::from_utf8(refusal[4..].to_vec()).unwrap()
+    };
+    let words = "No credit\r\n";
+    assert_eq!(told(AuthMethod::Pap, words), "\tNo credit");
+    assert_eq!(told(AuthMethod::Chap, words), "No credit");
+    assert!(told(AuthMethod::MsChapV2, words).ends_with(" V=3 M=No credit"));
+    assert!(told(AuthMethod::MsChapV1, words).ends_with(" V=2"));
+    // What cannot be shown is as nothing.
+    assert_eq!(told(AuthMethod::Pap, "\0\n"), "\rAccess denied");
+    assert_eq!(told(AuthMethod::Chap, ""), "Access denied");
+    assert!(told(AuthMethod::MsChapV2, " ").ends_with(" M=No dial-in permission"));
+    assert!(
+        told(AuthMethod::MsChapV2, &"é".repeat(500)).ends_with(&["M=", &"é".repeat(100)].concat())
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `use-encryption`: who encrypts, who goes without, who leaves.
 
+use greyhound_datapath::mppe::Strength;
+
 use super::*;
 
 fn outcome(server_policy: Encryption, client_policy: Encryption) -> Pair {
@@ -144,4 +146,92 @@ fn ccp_negotiated_again_without_encryption_does_not_go_on_in_clear() {
     }
     assert_eq!(link.cause, Some(Cause::EncryptionNotNegotiated));
     assert!(!link.network_is_up);
+}
+
+#[test]
+fn a_user_has_the_strengths_that_it_may_have() {
+    for (allowed, encoding) in [
+        (vec![Strength::Bits40], "MPPE40 stateless"),
+        (vec![Strength::Bits56], "MPPE56 stateless"),
+        (vec![Strength::Bits128], "MPPE128 stateless"),
+        (vec![Strength::Bits40, Strength::Bits56], "MPPE56 stateless"),
+    ] {
+        for policy in [Encryption::Yes, Encryption::Required] {
+            let mut pair = Pair::new(server(), client());
+            pair.encryption = policy;
+            pair.strengths = Some(allowed.iter().copied().collect());
+            pair.open();
+            pair.run(Duration::from_secs(20));
+            assert!(pair.server.is_up() && pair.client.is_up(), "{allowed:?}");
+            assert_eq!(pair.server.encoding(), encoding);
+            assert_eq!(pair.client.encoding(), encoding);
+            assert_eq!(pair.server.undecryptable + pair.client.undecryptable, 0);
+        }
+    }
+}
+
+/// A server link as a user who may have 128 bit only, and what it sends by CCP to a peer that has
+/// 40 bit only, by itself and for us.
+fn weak_peer(policy: Encryption) -> (Link, Vec<Vec<u8>>) {
+    let mut link = Link::new(server(), Box::new(CountingEntropy(5)));
+    let (now, _) = log_in_with(&mut link, |accept| {
+        accept.encryption = policy;
+        accept.strengths = Some([Strength::Bits128].into_iter().collect());
+    });
+    let mut said = Vec::new();
+    let mut wish = "120601000020";
+    for id in 10..20 {
+        if link.ipcp.is_some() || link.cause.is_some() {
+            break;
+        }
+        link.handle_frame(now, protocol::CCP, &packet(1, id, &hex(wish)));
+        for request in sent_on(&drain(&mut link), protocol::CCP) {
+            if request[0] == 1 {
+                let answer = match request.len() {
+                    4 => packet(2, request[1], &[]),
+                    _ => packet(3, request[1], &hex("120601000020")),
+                };
+                link.handle_frame(now, protocol::CCP, &answer);
+            } else if request[0] == 4 {
+                wish = "";
+            }
+            said.push(request);
+        }
+    }
+    (link, said)
+}
+
+#[test]
+fn a_peer_that_has_none_of_the_user_s_strengths_goes_on_without_if_it_may() {
+    let (link, said) = weak_peer(Encryption::Yes);
+    let offer = said.iter().find(|packet| packet[0] == 1).unwrap();
+    assert_eq!(offer[4..], hex("120601000040"));
+    assert!(
+        said.contains(&packet(4, 10, &hex("120601000020"))),
+        "{said:02x?}"
+    );
+    assert_eq!(link.cause, None);
+    assert_eq!(link.mppe, (None, None));
+    assert!(link.ipcp.is_some());
+
+    let (link, _) = weak_peer(Encryption::Required);
+    assert_eq!(link.cause, Some(Cause::EncryptionNotNegotiated));
+}
+
+#[test]
+fn a_user_who_may_have_no_strength_is_not_encrypted() {
+    for (policy, down) in [
+        (Encryption::Yes, None),
+        (Encryption::Required, Some(Cause::EncryptionNotNegotiated)),
+    ] {
+        let mut pair = Pair::new(server(), client());
+        pair.encryption = policy;
+        pair.strengths = Some(Strengths::from_iter([]));
+        pair.open();
+        pair.run(Duration::from_secs(20));
+        assert_eq!(pair.server.down(), down);
+        assert_eq!(pair.server.is_up(), down.is_none());
+        assert_eq!(pair.server.encoding(), "");
+        assert_eq!(pair.server.sent(protocol::CCP, 1), 0);
+    }
 }

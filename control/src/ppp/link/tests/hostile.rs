@@ -72,6 +72,7 @@ fn replay(link: &mut Link, mut now: Instant, inputs: Vec<Input>) {
                         keys: Some(any_keys()),
                         ipv6: UseIpv6::Yes,
                         encryption: Encryption::Yes,
+                        strengths: None,
                         network: Some(NETWORK),
                     })),
                 );
@@ -80,6 +81,7 @@ fn replay(link: &mut Link, mut now: Instant, inputs: Vec<Input>) {
                 now,
                 Verdict::Reject {
                     refusal: Refusal::WrongLogin,
+                    message: None,
                 },
             ),
             Input::Activity(frames) => link.handle_activity(now, frames),
