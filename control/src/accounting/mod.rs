@@ -1,8 +1,15 @@
 //! Accounting: what each session was and moved, kept on disk before anybody is told that it is up or
 //! gone, and told to RADIUS from there.
 
+pub mod keeper;
+pub mod reader;
+mod schema;
+pub mod store;
+mod value;
+mod writer;
+
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use greyhound_datapath::ids::SessionId;
 
@@ -165,4 +172,23 @@ pub struct Told {
     pub authentic: Authentic,
     /// Class.
     pub classes: Vec<Vec<u8>>,
+}
+
+/// The time of day: records outlive the process, and the start of the machine that its clock counts
+/// from.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the threads wait for the disk, not for the loop"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The clock of [`Change`].
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the threads wait for the disk, not for the loop"
+)]
+fn ticks() -> Instant {
+    Instant::now()
 }

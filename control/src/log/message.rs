@@ -147,6 +147,18 @@ messages! {
     HookMissing => "hook-missing", WARN, "script,warning", 0x137c7f05_6d390ed9_1a975e5d_22f797ab;
     /// A hook was not run, or did not end well.
     HookFailed => "hook-failed", ERROR, "script,error", 0x7494cd8a_e1ae439c_b16e4aa0_0b46d03b;
+    /// Accounting records cannot be kept for now.
+    AccountingUnkept => "accounting-unkept", ERROR, "system,error", 0x1fdb70cd_65c44631_80982dfb_1a4ba600;
+    /// Accounting records are kept again.
+    AccountingKept => "accounting-kept", INFO, "system,info", 0x15e39805_cff14872_a7af5a94_d85984dd;
+    /// Accounting records cannot be read.
+    AccountingUnread => "accounting-unread", ERROR, "system,error", 0x220025e3_c7694f66_a2feeb14_ed3b7ac9;
+    /// The file of accounting records is damaged and was moved aside.
+    AccountingMoved => "accounting-moved", ERROR, "system,error", 0xfbdaec4c_a9b54282_a7037e1d_dd3ae3d1;
+    /// Accounting records are lost.
+    AccountingGivenUp => "accounting-given-up", ERROR, "system,error", 0x48160af3_5ffd4bb0_a081b7c0_31b49025;
+    /// Changes about no session that is up.
+    AccountingIgnored => "accounting-ignored", DEBUG, "system,debug", 0xd8b3e3ad_f3e44b7b_ac97cd4f_3fe7f529;
     /// `COUNT lines could not be written`.
     LinesLost => "lines-lost", WARN, "system,warning", 0x98f0c18f_8a12401c_a050b14e_29b2e43e;
 }
