@@ -18,7 +18,7 @@ use greyhound_control::language::path;
 use greyhound_control::log::{Destination, Filter, Log, Topics};
 use greyhound_control::model::schema::MENUS;
 use greyhound_control::model::{self, Config};
-use greyhound_control::{dns, hooks, import, supervisor};
+use greyhound_control::{accounting, dns, hooks, import, supervisor};
 use zeroize::Zeroizing;
 
 mod up;
@@ -41,6 +41,9 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 }
+
+/// Where what survives a restart is kept, unless another folder is named.
+const STATE_DIR: &str = "/var/lib/greyhound";
 
 /// What follows the list of options in the help.
 const CONSOLE_HELP: &str = "\
@@ -75,6 +78,15 @@ enum Command {
         /// Print what would be added, and add nothing
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Write all sessions that are kept on the disk to standard output, the oldest first
+    Accounting {
+        /// In which form
+        #[arg(long, value_enum, default_value_t = AccountingFormat::Csv)]
+        format: AccountingFormat,
+        /// As of `up`
+        #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
     },
     /// The control process, which `up` starts
     #[command(hide = true)]
@@ -140,7 +152,7 @@ struct UpOptions {
     #[arg(long)]
     no_offload: bool,
     /// What is to survive a restart
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/greyhound")]
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
     state_dir: PathBuf,
     /// The user that on-up and on-down of profiles run as [default: nobody]
     #[arg(long, value_name = "USER", conflicts_with = "hooks_as_root")]
@@ -197,6 +209,15 @@ struct ConfigSource {
     /// The built-in configuration: user MT-User, password StrongPass, 10.0.0.1 to 10.0.0.5
     #[arg(long)]
     demo_config: bool,
+}
+
+/// How sessions are written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum AccountingFormat {
+    /// Comma-separated values, with a line of names
+    Csv,
+    /// One array of objects
+    Json,
 }
 
 /// What can be imported.
@@ -272,6 +293,9 @@ fn main() -> ExitCode {
             kind,
             dry_run,
         } => import_file(&cli.run_dir, &file, kind, dry_run).map(|()| 0),
+        Command::Accounting { format, state_dir } => {
+            export_accounting(format, &state_dir).map(|()| 0)
+        }
         Command::Console(words) => console(&cli.run_dir, cli.json, words),
     })
 }
@@ -299,6 +323,20 @@ struct Told;
 fn is_told(error: &anyhow::Error) -> bool {
     let by_program = |error| matches!(error, &supervisor::Error::Configuration { .. });
     error.is::<Told>() || error.downcast_ref().is_some_and(by_program)
+}
+
+fn export_accounting(format: AccountingFormat, state_dir: &Path) -> anyhow::Result<()> {
+    let format = match format {
+        AccountingFormat::Csv => accounting::export::Format::Csv,
+        AccountingFormat::Json => accounting::export::Format::Json,
+    };
+    let path = state_dir.join(accounting::store::FILE);
+    if !path.exists() {
+        bail!("{}: nothing is kept there", path.display());
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    accounting::export::export(&path, format, &mut out)
+        .with_context(|| format!("{} cannot be written out", path.display()))
 }
 
 fn check_config(file: PathBuf) -> anyhow::Result<()> {

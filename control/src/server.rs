@@ -10,13 +10,14 @@
 //! call is cleared. A number is free again when the datapath has let go of it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use greyhound_datapath::ids::{CallId, SessionId};
 use greyhound_datapath::ipc::{self, Event, Request, Uplink};
 
 use crate::aaa::pool::Pools;
+use crate::accounting::{Authentic, Change};
 use crate::cause::Cause;
 use crate::console::snapshot::Snapshot;
 use crate::dialer::Dialer;
@@ -25,16 +26,23 @@ use crate::entropy::Entropy;
 use crate::hooks::Hook;
 use crate::model::{Config, PptpClient, Resolved, Running};
 use crate::pptp::{CallIds, Connection, Misbehaviours};
+use crate::radius::access::Grant;
+use crate::radius::client::{SocketId, Ticket};
+use crate::radius::incoming::Incoming;
 use crate::session::Session;
 use crate::session::line::{Field, Line, Message};
 
+mod accounts;
 mod calls;
 mod clients;
 mod datapath;
 mod half_open;
 mod hooks;
 mod ids;
+mod incoming;
 mod login;
+mod outbox;
+mod radius;
 mod reconfigure;
 mod refresh;
 mod sessions;
@@ -44,12 +52,15 @@ mod terms;
 mod timers;
 mod users;
 
+use self::accounts::{Account, Accounts};
 use self::clients::Attempt;
 use self::half_open::HalfOpen;
 pub use self::half_open::{MAX_STRANGER_CALLS, MAX_STRANGERS, MAX_STRANGERS_PER_SOURCE};
 use self::hooks::Hooks;
 pub use self::ids::ConnId;
 use self::ids::{ClientId, SessionIds};
+use self::outbox::Outbox;
+use self::radius::Radius;
 use self::refresh::Refresh;
 use self::timers::Timers;
 use self::users::Users;
@@ -112,6 +123,57 @@ pub enum Command {
         /// The kernel's name of the interface.
         interface: String,
     },
+    /// Keep this on disk; say [`Server::handle_kept`] when it is.
+    Keep {
+        /// Later changes have higher numbers.
+        number: u64,
+        /// What.
+        change: Change,
+    },
+    /// Read what RADIUS is still to be told; answer with [`Server::handle_records`].
+    LoadRecords {
+        /// Records after this one.
+        after: i64,
+        /// How many at most.
+        limit: usize,
+    },
+    /// Keep sessions that have ended for so long, and so many of them; `None` is no limit.
+    Retain {
+        /// How long.
+        keep_for: Option<Duration>,
+        /// How many.
+        max_sessions: Option<u64>,
+    },
+    /// RADIUS was told: the record need not be kept for it any longer.
+    RecordDelivered(i64),
+    /// Open a UDP socket; what comes on it is for [`Server::handle_radius`].
+    OpenRadius {
+        /// What it is to be called.
+        socket: SocketId,
+        /// The address that it sends from; `None` leaves that to the kernel.
+        address: Option<Ipv4Addr>,
+    },
+    /// Close it.
+    CloseRadius {
+        /// Which one.
+        socket: SocketId,
+    },
+    /// Send a datagram.
+    SendRadius {
+        /// From which socket.
+        socket: SocketId,
+        /// Where to.
+        to: SocketAddrV4,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Answer what came to the port of `/radius incoming`.
+    AnswerIncoming {
+        /// Where to.
+        to: SocketAddrV4,
+        /// What.
+        bytes: Vec<u8>,
+    },
 }
 
 /// The engine.
@@ -135,6 +197,10 @@ pub struct Server<E> {
     next_client: u32,
     datapath: Datapath,
     refresh: Refresh,
+    accounts: Accounts,
+    outbox: Outbox,
+    radius: Radius<E>,
+    incoming: Incoming,
     /// Sessions so far.
     arrivals: u64,
     /// `session-id` of the next session.
@@ -181,6 +247,9 @@ struct Entry {
     /// Addresses that nobody else may have meanwhile.
     leases: Vec<Ipv4Addr>,
     hooks: Hooks,
+    account: Account,
+    /// What RADIUS was asked about its user.
+    asking: Option<Ticket>,
     /// Server: what the configuration gave when the user logged in.
     granted: Option<Granted>,
     /// The configuration gives something else by now.
@@ -198,9 +267,12 @@ struct LastEnd {
 /// What a user got at login.
 #[derive(Debug)]
 struct Granted {
-    /// The name of the secret.
+    /// The name of the secret, or that by which RADIUS knows the user.
     user: String,
     resolved: Resolved,
+    authentic: Authentic,
+    /// What RADIUS said.
+    grant: Option<Box<Grant>>,
 }
 
 /// A configured client at work.
@@ -255,6 +327,10 @@ enum Timer {
     Conn(ConnId),
     /// When to look after a session.
     Session(SessionId),
+    /// When to keep what a session has moved.
+    Account(SessionId),
+    /// When to look after what RADIUS is asked.
+    Radius,
 }
 
 /// Events from outside.
@@ -262,9 +338,15 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// An engine without datapath. `boot` tells starts of the program apart in `session-id`.
     #[must_use]
     pub fn new(now: Instant, config: impl Into<Running>, entropy: E, boot: u8) -> Self {
-        let config = config.into();
+        let (config, mut entropy): (Running, E) = (config.into(), entropy);
+        let mut incoming = Incoming::new();
+        incoming.configure(incoming::askers(&config));
         let mut server = Self {
             pools: Pools::new(&config.pools),
+            accounts: Accounts::new(entropy.next_u32()),
+            outbox: Outbox::new(),
+            radius: Radius::new(now, &config, entropy.clone()),
+            incoming,
             config,
             entropy,
             conns: BTreeMap::new(),
@@ -378,7 +460,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 uplinks,
                 workers: _,
             } => self.on_hello(now, version, Hello { uplinks }),
-            Event::Held { sessions, last } => self.on_held(&sessions, last),
+            Event::Held { sessions, last } => self.on_held(now, &sessions, last),
             Event::Installed { session, uplink } => {
                 self.with_session(session, |one| one.handle_installed(uplink));
             }
@@ -411,6 +493,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             }
             Event::Counters { session, counters } => {
                 self.with_session(session, |one| one.handle_counters(now, counters));
+                self.note_counted(now, session);
                 self.on_refreshed(session);
             }
             Event::Removed { session, counters } => self.on_removed(now, session, counters),
@@ -448,6 +531,11 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                     if let Some(entry) = self.sessions.get_mut(&session) {
                         entry.session.handle_timeout(now);
                     }
+                }
+                Timer::Account(session) => self.count(session),
+                Timer::Radius => {
+                    self.radius.client.handle_timeout(now);
+                    self.outbox.handle_timeout(now);
                 }
             }
             self.touched.push_back(timer);
@@ -514,7 +602,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
     #[must_use]
     pub fn is_stopped(&self, now: Instant) -> bool {
         let is_empty = self.conns.is_empty() && self.sessions.is_empty();
-        self.stop_by.is_some_and(|at| is_empty || at <= now)
+        let is_told = self.accounts.is_settled() && self.outbox.is_idle();
+        self.stop_by
+            .is_some_and(|at| (is_empty && is_told) || at <= now)
     }
 
     /// What is configured.
@@ -540,12 +630,21 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
     /// Lets everything that may have something to say say it.
     fn settle(&mut self, now: Instant) {
-        while let Some(one) = self.touched.pop_front() {
-            match one {
-                Timer::PoliteStop => {}
-                Timer::Client(client) => self.look_after_client(now, client),
-                Timer::Conn(conn) => self.pump_conn(now, conn),
-                Timer::Session(session) => self.pump_session(now, session),
+        loop {
+            while let Some(one) = self.touched.pop_front() {
+                match one {
+                    Timer::PoliteStop | Timer::Account(_) | Timer::Radius => {}
+                    Timer::Client(client) => self.look_after_client(now, client),
+                    Timer::Conn(conn) => self.pump_conn(now, conn),
+                    Timer::Session(session) => self.pump_session(now, session),
+                }
+            }
+            if self.stop_by.is_some() && self.sessions.is_empty() {
+                self.switch_accounting(now);
+            }
+            self.pump_radius(now);
+            if self.touched.is_empty() {
+                return;
             }
         }
     }

@@ -255,6 +255,20 @@ impl Session {
         self.terms = terms;
     }
 
+    /// What it may do from here on. Networks, lists and filters stay as they are until its interface
+    /// is made anew.
+    pub fn change_terms(&mut self, now: Instant, terms: Terms) {
+        let is_limited = terms.limits != self.terms.limits;
+        self.terms = terms;
+        if is_limited && self.up.is_some() && self.is_alive() {
+            self.request(Request::SetLimits {
+                session: self.config.session,
+                limits: self.terms.limits,
+            });
+        }
+        self.handle_timeout(now);
+    }
+
     /// The datapath has it, and knows the way to the peer.
     pub fn handle_installed(&mut self, uplink: Uplink) {
         self.config.uplink = uplink;

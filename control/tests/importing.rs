@@ -28,6 +28,8 @@ fn exports_in_three_styles_come_out_as_they_went_in() {
         );
         let exported = first.exported();
 
+        // It has the port of `/radius incoming`.
+        drop(first);
         let second = Control::start(&format!("{name}-again"));
         let again = second.dir.join("exported.rsc");
         fs::write(&again, &exported).unwrap();

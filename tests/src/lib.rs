@@ -21,6 +21,7 @@ pub mod machine;
 pub mod namespace;
 pub mod ping;
 pub mod process;
+pub mod radius;
 pub mod random;
 pub mod relay;
 pub mod scratch;

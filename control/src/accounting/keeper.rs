@@ -170,6 +170,12 @@ impl Keeper {
         }
     }
 
+    /// Waits for what it has to say; `None` if it says nothing for so long.
+    #[must_use]
+    pub fn wait(&self, patience: Duration) -> Option<Report> {
+        self.reports.recv_timeout(patience).ok()
+    }
+
     /// The next thing that there is to say.
     #[must_use]
     pub fn poll(&self) -> Option<Report> {

@@ -1,6 +1,7 @@
 //! Accounting: what each session was and moved, kept on disk before anybody is told that it is up or
 //! gone, and told to RADIUS from there.
 
+pub mod export;
 pub mod keeper;
 pub mod reader;
 mod schema;
@@ -147,6 +148,17 @@ pub enum Occasion {
     On(String),
     /// Accounting-Off.
     Off(String),
+}
+
+impl Occasion {
+    /// The session that it is about, if it is about one.
+    #[must_use]
+    pub const fn told(&self) -> Option<&Told> {
+        match self {
+            Self::Start(told) | Self::Interim(told, _) | Self::Stop(told, _, _) => Some(told),
+            Self::On(_) | Self::Off(_) => None,
+        }
+    }
 }
 
 /// What every packet about a session says.

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
+use super::accounts::{self, Found};
 use super::print::View;
 use super::show;
 use super::snapshot::Snapshot;
@@ -31,6 +32,8 @@ pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
     /// The last lines of the log.
     pub log: &'a Recent,
+    /// What was looked up of accounts for the request.
+    pub accounting: Found<'a>,
     /// The time of day.
     pub date: SystemTime,
 }
@@ -123,6 +126,8 @@ struct Console<'a> {
     out: String,
     disconnect: Vec<u32>,
     said: Vec<String>,
+    /// What is to be known besides.
+    warnings: Vec<String>,
     repeats: bool,
 }
 
@@ -141,6 +146,7 @@ impl<'a> Console<'a> {
             out: String::new(),
             disconnect: Vec::new(),
             said: Vec::new(),
+            warnings: Vec::new(),
             repeats: false,
         }
     }
@@ -162,14 +168,15 @@ impl<'a> Console<'a> {
 
     /// The configuration that came out, or all that is wrong with it.
     fn finish(&mut self) -> (Result<Option<Config>, Vec<Error>>, Vec<String>) {
+        let mut said = std::mem::take(&mut self.warnings);
         let Some(draft) = self.draft.take() else {
-            return (Ok(None), Vec::new());
+            return (Ok(None), said);
         };
         match draft.finish() {
             Ok((config, warnings)) => {
-                let warnings = warnings.into_iter().map(|warning| warning.text);
+                said.extend(warnings.into_iter().map(|warning| warning.text));
                 let is_new = config != *self.context.config;
-                (Ok(is_new.then_some(config)), warnings.collect())
+                (Ok(is_new.then_some(config)), said)
             }
             Err(errors) => (Err(errors), Vec::new()),
         }
@@ -335,6 +342,7 @@ impl<'a> Console<'a> {
             config: self.config(),
             snapshot: self.context.snapshot,
             log: self.context.log,
+            accounting: self.context.accounting,
             date: self.context.date,
             show_sensitive,
             only_columns: false,
@@ -373,6 +381,12 @@ impl<'a> Console<'a> {
         let content = views::content(&invocation.path, &facts)
             .map_err(|text| Error::new(invocation.at, text))?;
         let shown = options.show(content, self.request)?;
+        if invocation.path == accounts::PATH && self.context.accounting.is_cut {
+            let most = accounts::MOST;
+            self.warnings.push(format!(
+                "only the newest {most} are shown: choose with where, or see greyhound accounting"
+            ));
+        }
         self.out.push_str(&shown.text);
         if let Some(ids) = shown.numbers {
             let ids = ids.iter().map(|id| id.0).collect();
@@ -416,7 +430,12 @@ impl<'a> Console<'a> {
     }
 
     fn monitor(&mut self, invocation: &Invocation<'_>) -> Result<(), Error> {
-        let (chosen, rest) = self.choose(invocation)?;
+        let is_single = table::at(&invocation.path).is_some_and(Table::is_single);
+        let (chosen, rest) = if is_single {
+            (vec![Id::default()], invocation.arguments)
+        } else {
+            self.choose(invocation)?
+        };
         self.repeats = !show::is_once(rest)?;
         let facts = self.facts(false);
         let records: Vec<_> = chosen

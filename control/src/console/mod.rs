@@ -1,5 +1,6 @@
 //! The console: commands in the words of the product, prints to the letter.
 
+pub mod accounts;
 pub mod command;
 pub mod front;
 pub mod import;

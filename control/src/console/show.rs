@@ -124,6 +124,11 @@ impl<'w> Options<'w> {
         }
     }
 
+    /// The words behind `where`; none if there are none.
+    pub(super) fn condition_words(&self) -> &'w [Word] {
+        self.condition.map_or(&[], |(words, _)| words)
+    }
+
     /// Whether all rows are shown in a table of the usual columns, where `blocks` are shown if
     /// nothing is asked for.
     pub(super) fn is_plain_table(&self, blocks: bool) -> bool {
@@ -220,13 +225,22 @@ fn matching(view: &View, condition: &[Word], whole: &Word) -> Result<Vec<Id>, Er
     Ok(ids)
 }
 
-/// `find`.
-pub(super) fn find(view: &View, invocation: &Invocation<'_>) -> Result<Vec<Id>, Error> {
+/// Whether a condition holds for any row; none always does.
+pub(super) fn fits(view: &View, condition: &[Word]) -> bool {
+    let Some(first) = condition.first() else {
+        return true;
+    };
     let whole = Word {
-        at: invocation.at,
+        at: first.at,
         kind: WordKind::Open,
     };
-    let condition = match invocation.arguments {
+    let rows: Vec<_> = view.rows().collect();
+    found(&rows, condition, &whole).is_ok_and(|ids| !ids.is_empty())
+}
+
+/// The condition of `find`, with or without `where` before it.
+pub(super) fn condition_of_find<'w>(invocation: &Invocation<'w>) -> &'w [Word] {
+    match invocation.arguments {
         [
             Word {
                 kind: WordKind::Bare(word),
@@ -235,7 +249,16 @@ pub(super) fn find(view: &View, invocation: &Invocation<'_>) -> Result<Vec<Id>, 
             rest @ ..,
         ] if word == "where" => rest,
         all => all,
+    }
+}
+
+/// `find`.
+pub(super) fn find(view: &View, invocation: &Invocation<'_>) -> Result<Vec<Id>, Error> {
+    let whole = Word {
+        at: invocation.at,
+        kind: WordKind::Open,
     };
+    let condition = condition_of_find(invocation);
     matching(view, condition, &whole)
 }
 

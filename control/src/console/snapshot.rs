@@ -8,6 +8,7 @@ use greyhound_datapath::stats::SessionCounters;
 
 use crate::aaa::pool::{Occupancy, Used};
 use crate::cause::Cause;
+use crate::model::Id;
 
 /// The running state at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub struct Snapshot {
     pub pools: Vec<Occupancy>,
     /// The datapath, if it is connected.
     pub datapath: Option<DatapathState>,
+    /// Each `/radius` that is asked.
+    pub radius: Vec<RadiusState>,
+    /// What came to `/radius incoming`.
+    pub radius_incoming: RadiusIncomingState,
 }
 
 /// One session of the server: a row of `/interface pptp-server` and of `/ppp active`.
@@ -61,6 +66,8 @@ pub struct ServerSession {
     pub encoding: String,
     /// `session-id`.
     pub session_id: u32,
+    /// RADIUS let the user in.
+    pub is_radius: bool,
     /// What it moved.
     pub counters: SessionCounters,
 }
@@ -132,4 +139,42 @@ pub struct DatapathState {
     pub workers: Vec<WorkerTotals>,
     /// The XDP program's counters.
     pub xdp: Vec<(String, u64)>,
+}
+
+/// One RADIUS server, and what came of the requests to it since it was configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RadiusState {
+    /// The item of `/radius`.
+    pub id: Id,
+    /// It answers, as far as is known.
+    pub is_alive: bool,
+    /// Requests that wait for an answer.
+    pub pending: u64,
+    /// Requests, each counted once however often it was sent.
+    pub requests: u64,
+    /// Access-Accepts and Accounting-Responses.
+    pub accepts: u64,
+    /// Access-Rejects.
+    pub rejects: u64,
+    /// Requests that were sent again.
+    pub resends: u64,
+    /// Requests that nothing came of.
+    pub timeouts: u64,
+    /// Answers that were no good: most often those of a server with another secret.
+    pub bad_replies: u64,
+    /// How long the last answer took.
+    pub last_request_rtt: Option<Duration>,
+}
+
+/// What came to `/radius incoming` (RFC 5176), and what was answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RadiusIncomingState {
+    /// Requests that were good, whatever was answered.
+    pub requests: u64,
+    /// Those that were not, and got no answer.
+    pub bad_requests: u64,
+    /// Answers that what was asked for is done.
+    pub acks: u64,
+    /// Answers that it is not.
+    pub naks: u64,
 }

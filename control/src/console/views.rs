@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use greyhound_datapath::ipc::{IoMode, WorkerTotals};
 use greyhound_datapath::stats::SessionCounters;
 use serde_json::{Map, Value as Json, json};
 
+use super::accounts::{self, Found};
 use super::print::{Flag, Record, Value, View};
 use super::show;
-use super::snapshot::{ClientState, DatapathState, ServerSession, Snapshot};
+use super::snapshot::{ClientState, DatapathState, RadiusIncomingState, ServerSession, Snapshot};
 use crate::aaa::pool::Used;
 use crate::language::path::Path;
 use crate::log::Recent;
 use crate::model::table::{self, Table};
 use crate::model::value::Style;
-use crate::model::{Config, Id, PptpClient};
+use crate::model::{Config, Id, PptpClient, time};
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Facts<'a> {
     pub(super) config: &'a Config,
     pub(super) snapshot: &'a Snapshot,
     pub(super) log: &'a Recent,
+    pub(super) accounting: Found<'a>,
     pub(super) date: SystemTime,
     /// Passwords are shown.
     pub(super) show_sensitive: bool,
@@ -138,6 +140,7 @@ pub const LIVE: &[(&Path, &[(&str, &str)])] = &[
             ("info", "the user who has it"),
         ],
     ),
+    (accounts::PATH, accounts::NAMES),
     (
         &["log"],
         &[
@@ -180,6 +183,7 @@ pub(super) fn content(path: &Path, facts: &Facts<'_>) -> Result<Content, String>
         ["ip", "pool"] => ip_pool(facts),
         ["ip", "pool", "used"] => ip_pool_used(facts.snapshot),
         ["log"] => log(facts.log),
+        accounts::PATH => accounts::view(facts.accounting.rows, facts.accounting.date),
         ["datapath"] => {
             let state = facts.snapshot.datapath.as_ref();
             let state = state.ok_or("failure: the datapath is not connected")?;
@@ -360,6 +364,7 @@ fn ppp_active(snapshot: &Snapshot) -> View {
         let stats = traffic(&session.counters);
         Record {
             id: Id(session.session_id),
+            flags: if session.is_radius { "R" } else { "" }.to_owned(),
             fields,
             stats: stats.into(),
             ..Record::default()
@@ -468,6 +473,12 @@ fn log(log: &Recent) -> View {
 
 /// `monitor` of a row of the menu at `path`; `None` if it has gone.
 pub(super) fn monitor(path: &Path, id: Id, facts: &Facts<'_>) -> Option<Record> {
+    if path == ["radius"] {
+        return monitor_radius(id, facts);
+    }
+    if path == ["radius", "incoming"] {
+        return Some(monitor_incoming(facts.snapshot.radius_incoming));
+    }
     if path == ["interface", "pptp-client"] {
         let client = facts
             .config
@@ -555,6 +566,58 @@ fn monitor_client(client: &PptpClient, snapshot: &Snapshot) -> Record {
     }
     Record {
         fields,
+        ..Record::default()
+    }
+}
+
+/// `/radius monitor`.
+fn monitor_radius(id: Id, facts: &Facts<'_>) -> Option<Record> {
+    let mut servers = facts.config.radius.iter();
+    let server = servers.find(|server| server.meta.id == id)?;
+    let mut states = facts.snapshot.radius.iter();
+    let state = states.find(|state| state.id == id);
+    let status = match state {
+        Some(state) if state.is_alive => "answering",
+        Some(_) => "not answering",
+        None if server.disabled => "disabled",
+        None => "not asked",
+    };
+    let mut fields = vec![("status", Value::Word(status.to_owned()))];
+    if let Some(state) = state {
+        let counts = [
+            ("pending", state.pending),
+            ("requests", state.requests),
+            ("accepts", state.accepts),
+            ("rejects", state.rejects),
+            ("resends", state.resends),
+            ("timeouts", state.timeouts),
+            ("bad-replies", state.bad_replies),
+        ];
+        fields.extend(counts.map(|(name, count)| (name, Value::Number(count))));
+        fields.extend(state.last_request_rtt.map(|rtt| {
+            // Less than can be written is not nothing.
+            let rtt = rtt.max(Duration::from_millis(1));
+            ("last-request-rtt", Value::Word(time::text(rtt)))
+        }));
+    }
+    Some(Record {
+        fields,
+        ..Record::default()
+    })
+}
+
+/// `/radius incoming monitor`.
+fn monitor_incoming(state: RadiusIncomingState) -> Record {
+    let counts = [
+        ("requests", state.requests),
+        ("bad-requests", state.bad_requests),
+        ("acks", state.acks),
+        ("naks", state.naks),
+    ];
+    Record {
+        fields: counts
+            .map(|(name, count)| (name, Value::Number(count)))
+            .to_vec(),
         ..Record::default()
     }
 }

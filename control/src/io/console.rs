@@ -17,6 +17,9 @@ const MAX_CONNECTIONS: usize = 32;
 /// How long a connection may take over its request, and over reading its reply.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long an answer waits for what is looked up on the disk.
+const LOOK_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long an answer waits for fresh counters.
 const REFRESH_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -44,6 +47,8 @@ enum State {
     Reading(Vec<u8>),
     /// The answer waits until the counters of this reading are there.
     Waiting(Request, u64),
+    /// The answer waits for what is looked up.
+    Looking(Request),
     /// What is left of the reply.
     Writing(Vec<u8>),
 }
@@ -114,7 +119,7 @@ impl Console {
         };
         let goes_on = match connection.state {
             State::Reading(_) => connection.read(now, refresh),
-            State::Waiting(..) => Ok(true),
+            State::Waiting(..) | State::Looking(_) => Ok(true),
             State::Writing(_) => connection.write(),
         };
         if !goes_on.unwrap_or(false) {
@@ -128,14 +133,34 @@ impl Console {
         let (&id, connection) = self.connections.iter_mut().find(|(_, connection)| {
             let reading = match connection.state {
                 State::Waiting(_, reading) => reading,
-                State::Reading(_) | State::Writing(_) => return false,
+                State::Reading(_) | State::Looking(_) | State::Writing(_) => return false,
             };
             reading <= refreshed || connection.deadline <= now
         })?;
         let taken = std::mem::replace(&mut connection.state, State::Writing(Vec::new()));
         match taken {
             State::Waiting(request, _) => Some((id, request)),
-            State::Reading(_) | State::Writing(_) => None,
+            State::Reading(_) | State::Looking(_) | State::Writing(_) => None,
+        }
+    }
+
+    /// Lets a request that was due wait for what is looked up for it.
+    pub(super) fn let_look(&mut self, now: Instant, id: usize, request: Request) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.state = State::Looking(request);
+            connection.deadline = now + LOOK_PATIENCE;
+        }
+    }
+
+    /// The request that something was looked up for, if it still waits; to be answered at once.
+    pub(super) fn found(&mut self, id: usize) -> Option<Request> {
+        let connection = self.connections.get_mut(&id)?;
+        match std::mem::replace(&mut connection.state, State::Writing(Vec::new())) {
+            State::Looking(request) => Some(request),
+            other @ (State::Reading(_) | State::Waiting(..) | State::Writing(_)) => {
+                connection.state = other;
+                None
+            }
         }
     }
 

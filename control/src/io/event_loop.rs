@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
@@ -17,6 +19,12 @@ use super::datapath::{Datapath, Lost};
 use super::resolve::Resolver;
 use super::store::Store;
 use super::tcp::{LINGER, Received, Stream};
+use super::udp::{Asked, Asking};
+use crate::accounting::{
+    self,
+    keeper::{Keeper, Report},
+};
+use crate::console::accounts::{self, Found};
 use crate::console::command::{self, Context as Facts};
 use crate::console::wire::{Reply, Request};
 use crate::dns;
@@ -24,17 +32,22 @@ use crate::entropy::SystemEntropy;
 use crate::hooks;
 use crate::log::{Line, Log, Message};
 use crate::model::Config;
+use crate::radius::client::SocketId;
 use crate::server::{Command, ConnId, Server};
 
 const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 const DATAPATH: Token = Token(2);
 const CONSOLE: Token = Token(3);
-const RESOLVER: Token = Token(4);
+/// Other threads have something to say.
+const WAKER: Token = Token(4);
 const HOOKS: Token = Token(5);
 const DNS: Token = Token(6);
+const INCOMING: Token = Token(7);
 /// From here on even numbers are TCP connections and odd ones are the console's.
 const FIRST_CONNECTION: usize = 16;
+/// From here on are the sockets by which RADIUS is asked; there are never so many connections.
+const FIRST_RADIUS: usize = 1 << 48;
 
 /// TCP connections let in before the others get their turn.
 const ACCEPTS_A_TURN: usize = 64;
@@ -47,6 +60,9 @@ const EVENTS_A_TURN: usize = 1024;
 
 /// How long to let no connection in when there is no descriptor or memory for it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the start waits for the records of the process before.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// Connections that may wait for their peer to close, too.
 const MAX_CLOSING: usize = 1024;
@@ -75,6 +91,12 @@ pub(super) struct EventLoop {
     console: Console,
     hooks: hooks::client::Client,
     dns: dns::client::Client,
+    waker: Arc<Waker>,
+    /// Keeps accounts on disk; `None` is nowhere.
+    keeper: Option<Keeper>,
+    asking: Asking,
+    /// The port of `/radius incoming`, if it is open.
+    asked: Option<Asked>,
     signals: Option<UnixStream>,
     /// Set once the server has stopped: until when to wait for what is still to be sent.
     leave_by: Option<Instant>,
@@ -101,7 +123,9 @@ impl EventLoop {
         if options.log.wants(Message::PppPacket) || options.log.wants(Message::ControlMessage) {
             server.trace();
         }
-        let waker = Waker::new(registry, RESOLVER).context("cannot create an eventfd")?;
+        let waker = Waker::new(registry, WAKER).context("cannot create an eventfd")?;
+        let waker = Arc::new(waker);
+        let asked = hear(server.config(), *address.ip(), &poll)?;
         Ok(Self {
             log: options.log,
             console: Console::new(&options.run_dir, CONSOLE, registry)?,
@@ -113,7 +137,11 @@ impl EventLoop {
             listener,
             streams: BTreeMap::new(),
             resolving: BTreeSet::new(),
-            resolver: Resolver::new(waker),
+            resolver: Resolver::new(Arc::clone(&waker)),
+            waker,
+            keeper: None,
+            asking: Asking::default(),
+            asked,
             unread: BTreeSet::new(),
             closing: BTreeSet::new(),
             datapath_unread: false,
@@ -135,6 +163,31 @@ impl EventLoop {
             let text = format!("{path} cannot be written, nor the configuration changed: {error}");
             self.log(Message::ConfigurationUnkept, text);
         }
+    }
+
+    /// Keeps accounts in this folder from here on, and tells the server what an earlier process left
+    /// there. To be called with the rights that there will be then: threads have their own.
+    pub(super) fn keep_accounts(&mut self, state_dir: &Path) -> anyhow::Result<()> {
+        let waker = Arc::clone(&self.waker);
+        let path = state_dir.join(accounting::store::FILE);
+        let wake = move || {
+            // The loop may be gone by now.
+            let _ = waker.wake();
+        };
+        let keeper = Keeper::start(path, wake).context("cannot start a thread for accounting")?;
+        // Nothing is to happen before it is known what was up.
+        let mut unfinished = None;
+        while unfinished.is_none() {
+            match keeper.wait(OPENING) {
+                Some(Report::Opened(found)) => unfinished = Some(found),
+                Some(Report::Log(line)) => self.log.write(line),
+                Some(Report::Kept { .. } | Report::Page(_) | Report::Rows { .. }) | None => break,
+            }
+        }
+        self.keeper = Some(keeper);
+        self.server
+            .resume((self.clock)(), unfinished.unwrap_or_default());
+        Ok(())
     }
 
     /// Makes SIGTERM and SIGINT stop the server in good order.
@@ -177,9 +230,22 @@ impl EventLoop {
                     self.keep_datapath(now, flushed);
                 }
                 CONSOLE => self.console.note_waiting(),
-                RESOLVER => self.tell_resolved(now),
+                WAKER => {
+                    self.tell_resolved(now);
+                    self.hear_keeper(now);
+                }
                 HOOKS => self.hooks.handle_ready(now, self.poll.registry()),
                 DNS => self.dns.handle_ready(now, self.poll.registry()),
+                INCOMING => {
+                    if let Some(asked) = &mut self.asked {
+                        asked.is_unread = true;
+                    }
+                }
+                Token(token) if token >= FIRST_RADIUS => {
+                    if let Ok(socket) = u32::try_from(token - FIRST_RADIUS) {
+                        self.asking.note_ready(SocketId(socket));
+                    }
+                }
                 Token(token) => {
                     let number = token.saturating_sub(FIRST_CONNECTION);
                     match (u32::try_from(number / 2), number % 2) {
@@ -208,6 +274,13 @@ impl EventLoop {
         if self.datapath_unread {
             self.read_datapath(now);
         }
+        for (socket, (from, bytes)) in self.asking.receive() {
+            self.server.handle_radius(now, socket, from, &bytes);
+        }
+        let asked = self.asked.as_mut().filter(|asked| asked.is_unread);
+        for (from, bytes) in asked.map(Asked::receive).unwrap_or_default() {
+            self.server.handle_incoming(now, unix_time(), from, &bytes);
+        }
     }
 
     /// Does what is due, and what the server wants.
@@ -235,21 +308,33 @@ impl EventLoop {
         let token = |id| Token(FIRST_CONNECTION + 2 * id + 1);
         self.console.accept(now, self.poll.registry(), token);
         while let Some((id, request)) = self.console.due(now, self.server.refreshed()) {
-            let reply = self.answer(now, &request);
-            self.console.reply(now, id, &reply);
-            self.obey(now);
+            match (accounts::wanted(&request), &self.keeper) {
+                (Some(wanted), Some(keeper)) => {
+                    keeper.read(id, wanted.limit, wanted.filter);
+                    self.console.let_look(now, id, request);
+                }
+                (_, _) => self.reply(now, id, &request, Found::default()),
+            }
         }
         self.console.drop_overdue(now);
     }
 
+    /// Carries out a request of the console, and answers it.
+    fn reply(&mut self, now: Instant, id: usize, request: &Request, accounting: Found<'_>) {
+        let reply = self.answer(now, request, accounting);
+        self.console.reply(now, id, &reply);
+        self.obey(now);
+    }
+
     /// Carries out a request of the console, or says why nothing is done.
-    fn answer(&mut self, now: Instant, request: &Request) -> Reply {
+    fn answer(&mut self, now: Instant, request: &Request, accounting: Found<'_>) -> Reply {
         let outcome = command::execute(
             request,
             &Facts {
                 config: self.server.config(),
                 snapshot: &self.server.snapshot(now),
                 log: &self.log.recent(),
+                accounting,
                 date: date(),
             },
         );
@@ -275,6 +360,10 @@ impl EventLoop {
             None if is_server => Some(listen(self.address, &self.poll)?),
             None => None,
         };
+        let asked = match &mut self.asked {
+            Some(asked) if asked.is_as(&config) => None,
+            Some(_) | None => Some(hear(&config, *self.address.ip(), &self.poll)?),
+        };
         let saved = self.store.as_ref().map_or(Ok(()), |store| {
             let place = || format!("cannot save {}", store.path().display());
             store.save(&config).with_context(place)
@@ -283,6 +372,9 @@ impl EventLoop {
         let listens = if saved.is_ok() { is_server } else { was_server };
         self.listener = listener.filter(|_| listens);
         saved?;
+        if let Some(asked) = asked {
+            self.asked = asked;
+        }
         if is_server && !was_server {
             self.accept_at = Some(now);
         }
@@ -328,12 +420,76 @@ impl EventLoop {
             Command::RevertDns { interface } => {
                 self.dns.revert(now, &interface, self.poll.registry());
             }
+            Command::Keep { number, change } => match &self.keeper {
+                Some(keeper) => keeper.keep(number, change),
+                None => self.server.handle_kept(now, number),
+            },
+            Command::LoadRecords { after, limit } => match &self.keeper {
+                Some(keeper) => keeper.load(after, limit),
+                None => self.server.handle_records(now, Vec::new()),
+            },
+            Command::Retain {
+                keep_for,
+                max_sessions,
+            } => {
+                if let Some(keeper) = &self.keeper {
+                    keeper.set_retention(keep_for, max_sessions);
+                }
+            }
+            Command::RecordDelivered(record) => {
+                if let Some(keeper) = &self.keeper {
+                    keeper.delivered(vec![record]);
+                }
+            }
+            Command::OpenRadius { socket, address } => {
+                let number = usize::try_from(socket.0).unwrap_or_default();
+                let (token, registry) = (Token(FIRST_RADIUS + number), self.poll.registry());
+                if let Err(error) = self.asking.open(registry, socket, address, token) {
+                    let reason = error.to_string();
+                    self.server.handle_radius_failed(now, socket, &reason);
+                }
+            }
+            Command::CloseRadius { socket } => self.asking.close(socket),
+            Command::SendRadius { socket, to, bytes } => self.asking.send(socket, to, &bytes),
+            Command::AnswerIncoming { to, bytes } => {
+                if let Some(asked) = &self.asked {
+                    asked.send(to, &bytes);
+                }
+            }
+        }
+    }
+
+    /// Takes what the thread has to say that keeps accounts.
+    fn hear_keeper(&mut self, now: Instant) {
+        while let Some(report) = self.keeper.as_ref().and_then(Keeper::poll) {
+            match report {
+                Report::Opened(unfinished) => self.server.resume(now, unfinished),
+                Report::Kept { up_to } => self.server.handle_kept(now, up_to),
+                Report::Page(page) => self.server.handle_records(now, page),
+                Report::Log(line) => self.log.write(line),
+                Report::Rows {
+                    token,
+                    rows,
+                    is_cut,
+                } => {
+                    if let Some(request) = self.console.found(token) {
+                        let found = Found {
+                            rows: &rows,
+                            is_cut,
+                            date: Some(date()),
+                        };
+                        self.reply(now, token, &request, found);
+                    }
+                }
+            }
         }
     }
 
     /// How long to wait.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        if self.datapath_unread || !self.unread.is_empty() {
+        let is_asked = self.asked.as_ref().is_some_and(|asked| asked.is_unread);
+        let is_answered = self.asking.has_unread();
+        if self.datapath_unread || !self.unread.is_empty() || is_asked || is_answered {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -560,10 +716,27 @@ fn listen(address: SocketAddrV4, poll: &Poll) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Opens the port of `/radius incoming`, if that is wanted.
+fn hear(config: &Config, address: Ipv4Addr, poll: &Poll) -> anyhow::Result<Option<Asked>> {
+    let incoming = &config.radius_incoming;
+    if !incoming.accept {
+        return Ok(None);
+    }
+    let asked = Asked::listen(poll.registry(), address, incoming.port, INCOMING);
+    let place = || format!("cannot listen on UDP {address}:{}", incoming.port);
+    asked.map(Some).with_context(place)
+}
+
+/// The time of day in seconds, against which a request of a RADIUS server is held.
+fn unix_time() -> u64 {
+    let since = date().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 /// The time of day, for what the console shows.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a date is shown to people; nothing is decided by it"
+    reason = "a date is shown to people, and held against that of a request that may be an old one"
 )]
 fn date() -> SystemTime {
     SystemTime::now()

@@ -21,6 +21,7 @@ pub(crate) mod privilege;
 mod resolve;
 mod store;
 mod tcp;
+mod udp;
 
 use self::event_loop::EventLoop;
 pub use self::store::Store;
@@ -74,10 +75,12 @@ pub fn run(options: Options) -> anyhow::Result<()> {
             .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
     let boot = boot::count(&options.state_dir)?;
+    let state_dir = options.state_dir.clone();
     let mut event_loop = EventLoop::new(options, boot, Box::new(clock))?;
     event_loop.watch_signals()?;
     privilege::drop_all()?;
     event_loop.check_store();
+    event_loop.keep_accounts(&state_dir)?;
     while event_loop.turn()? {}
     Ok(())
 }

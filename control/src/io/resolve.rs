@@ -22,10 +22,10 @@ pub(super) struct Resolver {
 
 impl Resolver {
     /// Answers by waking the loop up, which then asks [`Self::found`].
-    pub(super) fn new(waker: Waker) -> Self {
+    pub(super) fn new(waker: Arc<Waker>) -> Self {
         let (sender, receiver) = channel();
         Self {
-            waker: Arc::new(waker),
+            waker,
             sender,
             receiver,
         }
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn addresses_names_and_nonsense_are_all_answered() {
         let mut poll = Poll::new().unwrap();
-        let resolver = Resolver::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        let resolver = Resolver::new(Arc::new(Waker::new(poll.registry(), Token(0)).unwrap()));
         resolver.look_up(ConnId(1), "192.0.2.1");
         let address = Ipv4Addr::new(192, 0, 2, 1);
         assert_eq!(resolver.found(), Some((ConnId(1), Ok(vec![address]))));

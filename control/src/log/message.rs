@@ -135,18 +135,6 @@ messages! {
     SettingsChanged => "settings-changed", INFO, "system,info", 0x6ed3cb63_11ca4d02_ad94d680_fa2bcb2d;
     /// Changes of the configuration cannot be kept, and will be refused.
     ConfigurationUnkept => "configuration-unkept", WARN, "system,warning", 0x8d2b6f04_c51e4b7a_a3f09d6c_417e58b2;
-    /// The program stops.
-    Stopping => "stopping", INFO, "system,info", 0x736a2b5a_6d054f55_980f92b4_39ed2c23;
-    /// What a hook wrote to its standard output.
-    HookOutput => "hook-output", INFO, "script,info", 0x7bb4df71_76b645a9_938f043f_b79773d7;
-    /// What a hook wrote to its standard error.
-    HookComplaint => "hook-complaint", WARN, "script,warning", 0xbf9aad36_f5534717_b581086d_97ed41fa;
-    /// A hook has ended as it should.
-    HookEnded => "hook-ended", DEBUG, "script,debug", 0x1bd98a8d_8f6b275a_ca0361dc_857caff0;
-    /// There is no program that may be run as a hook.
-    HookMissing => "hook-missing", WARN, "script,warning", 0x137c7f05_6d390ed9_1a975e5d_22f797ab;
-    /// A hook was not run, or did not end well.
-    HookFailed => "hook-failed", ERROR, "script,error", 0x7494cd8a_e1ae439c_b16e4aa0_0b46d03b;
     /// Accounting records cannot be kept for now.
     AccountingUnkept => "accounting-unkept", ERROR, "system,error", 0x1fdb70cd_65c44631_80982dfb_1a4ba600;
     /// Accounting records are kept again.
@@ -159,6 +147,18 @@ messages! {
     AccountingGivenUp => "accounting-given-up", ERROR, "system,error", 0x48160af3_5ffd4bb0_a081b7c0_31b49025;
     /// Changes about no session that is up.
     AccountingIgnored => "accounting-ignored", DEBUG, "system,debug", 0xd8b3e3ad_f3e44b7b_ac97cd4f_3fe7f529;
+    /// The program stops.
+    Stopping => "stopping", INFO, "system,info", 0x736a2b5a_6d054f55_980f92b4_39ed2c23;
+    /// What a hook wrote to its standard output.
+    HookOutput => "hook-output", INFO, "script,info", 0x7bb4df71_76b645a9_938f043f_b79773d7;
+    /// What a hook wrote to its standard error.
+    HookComplaint => "hook-complaint", WARN, "script,warning", 0xbf9aad36_f5534717_b581086d_97ed41fa;
+    /// A hook has ended as it should.
+    HookEnded => "hook-ended", DEBUG, "script,debug", 0x1bd98a8d_8f6b275a_ca0361dc_857caff0;
+    /// There is no program that may be run as a hook.
+    HookMissing => "hook-missing", WARN, "script,warning", 0x137c7f05_6d390ed9_1a975e5d_22f797ab;
+    /// A hook was not run, or did not end well.
+    HookFailed => "hook-failed", ERROR, "script,error", 0x7494cd8a_e1ae439c_b16e4aa0_0b46d03b;
     /// `COUNT lines could not be written`.
     LinesLost => "lines-lost", WARN, "system,warning", 0x98f0c18f_8a12401c_a050b14e_29b2e43e;
 }

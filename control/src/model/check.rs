@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::schema::{Id, Item};
 use super::table::{TABLES, Table};
 use super::value::Reference;
-use super::{Aaa, Binding, Config, Pool, PptpClient, PptpServer, RadiusIncoming};
+use super::{Aaa, Binding, Config, Pool, PptpClient, PptpServer, Radius, RadiusIncoming};
 use crate::language::path::Path;
 use crate::ppp::{AuthMethod, Encryption};
 
@@ -23,26 +23,34 @@ pub(super) fn check(draft: &mut Draft) {
     without_effect(draft);
 }
 
-/// RADIUS is kept and not spoken yet: whoever turns it on is told so.
+/// RADIUS that nobody can be asked by, or that nobody can speak to us by: whoever turns it on is told
+/// what is missing.
 fn without_effect(draft: &mut Draft) {
     let config = &draft.config;
-    let settings = [
-        (
-            config.aaa.use_radius,
-            Aaa::MENU.path,
-            config.aaa.meta.id,
-            "use-radius",
-        ),
-        (
-            config.radius_incoming.accept,
-            RadiusIncoming::MENU.path,
-            config.radius_incoming.meta.id,
-            "accept",
-        ),
-    ];
-    for (is_on, path, id, property) in settings {
-        if let Some(at) = draft.place(path, id, property).filter(|_| is_on) {
-            draft.warn(at, format!("{property}=yes has no effect yet"));
+    let servers = config.radius.iter().filter(|server| !server.disabled);
+    let is_asked = |server: &&Radius| {
+        server.address.is_some() && server.service.iter().any(|service| service == "ppp")
+    };
+    let mut warnings: Vec<(&'static Path, Id, &'static str, &str)> = Vec::new();
+    if config.aaa.use_radius && !servers.clone().any(|server| is_asked(&server)) {
+        let text = "use-radius=yes has no effect: no /radius is enabled with service=ppp and an \
+                    address";
+        warnings.push((Aaa::MENU.path, config.aaa.meta.id, "use-radius", text));
+    }
+    if config.radius_incoming.accept && !servers.clone().any(|server| server.address.is_some()) {
+        let text = "accept=yes has no effect: no /radius is enabled with an address, and requests \
+                    of others are not taken";
+        let id = config.radius_incoming.meta.id;
+        warnings.push((RadiusIncoming::MENU.path, id, "accept", text));
+    }
+    let without_secret = servers.filter(|server| server.secret.is_empty());
+    warnings.extend(without_secret.map(|server| {
+        let text = "secret is empty: whoever is on the way can answer in the server's place";
+        (Radius::MENU.path, server.meta.id, "secret", text)
+    }));
+    for (path, id, property, text) in warnings {
+        if let Some(at) = draft.place(path, id, property) {
+            draft.warn(at, text);
         }
     }
 }

@@ -384,6 +384,27 @@ impl Default for Aaa {
     }
 }
 
+/// `/ppp accounting settings`: how much of what is kept on the disk stays there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountingSettings {
+    /// See [`Meta`].
+    pub meta: Meta,
+    /// How long a session is kept after its end; zero is for ever. Default 365 days.
+    pub keep_for: Duration,
+    /// How many sessions that have ended are kept; `None` is `unlimited`. Default 1,000,000.
+    pub max_sessions: Option<u32>,
+}
+
+impl Default for AccountingSettings {
+    fn default() -> Self {
+        Self {
+            meta: Meta::default(),
+            keep_for: Duration::from_secs(365 * 24 * 60 * 60),
+            max_sessions: Some(1_000_000),
+        }
+    }
+}
+
 /// `/radius`: one server. Their order is that in which they are asked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Radius {
@@ -417,6 +438,14 @@ pub struct Radius {
     pub disabled: bool,
     /// Free text.
     pub comment: String,
+}
+
+impl Radius {
+    /// Whether it is asked about users of PPP.
+    #[must_use]
+    pub fn is_for_ppp(&self) -> bool {
+        self.service.iter().any(|service| service == "ppp")
+    }
 }
 
 impl Default for Radius {

@@ -29,8 +29,8 @@ pub use self::change::COPY_FROM;
 pub(crate) use self::change::change;
 pub use self::draft::Draft;
 pub use self::items::{
-    Aaa, AddressSource, Binding, Identity, PeerDns, Pool, PptpClient, PptpServer, Profile, Radius,
-    RadiusIncoming, Secret, Service,
+    Aaa, AccountingSettings, AddressSource, Binding, Identity, PeerDns, Pool, PptpClient,
+    PptpServer, Profile, Radius, RadiusIncoming, Secret, Service,
 };
 pub use self::resolve::Resolved;
 pub use self::running::Running;
@@ -70,6 +70,8 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// `/ppp aaa`.
     pub aaa: Aaa,
+    /// `/ppp accounting settings`.
+    pub accounting: AccountingSettings,
     /// `/radius`.
     pub radius: Vec<Radius>,
     /// `/radius incoming`.
@@ -112,6 +114,7 @@ impl Default for Config {
             secrets: Vec::new(),
             pools: Vec::new(),
             aaa: Aaa::default(),
+            accounting: AccountingSettings::default(),
             radius: Vec::new(),
             radius_incoming: RadiusIncoming::default(),
             next_id: 1,

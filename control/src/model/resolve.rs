@@ -79,6 +79,12 @@ impl Config {
         self.layers(None)
     }
 
+    /// What a user with this profile gets, if there is one.
+    #[must_use]
+    pub fn resolve_profile(&self, profile: &str) -> Option<Resolved> {
+        Some(self.layers(Some(self.profile(profile)?)))
+    }
+
     /// The encryption policy of users with this profile.
     #[must_use]
     pub fn profile_encryption(&self, profile: &str) -> Encryption {

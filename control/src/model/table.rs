@@ -6,7 +6,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::items::{
-    Aaa, Binding, Identity, Pool, PptpClient, PptpServer, Profile, Radius, RadiusIncoming, Secret,
+    Aaa, AccountingSettings, Binding, Identity, Pool, PptpClient, PptpServer, Profile, Radius,
+    RadiusIncoming, Secret,
 };
 use super::schema::{self, Accepted, Effect, Id, Item, Items, Property, Treatment};
 use super::value::{Fault, Reference, Style};
@@ -29,6 +30,7 @@ pub const TABLES: &[&dyn Table] = &[
     &Of::<PptpClient>::NEW,
     &Of::<Secret>::NEW,
     &Of::<Aaa>::NEW,
+    &Of::<AccountingSettings>::NEW,
     &Of::<Radius>::NEW,
     &Of::<RadiusIncoming>::NEW,
 ];

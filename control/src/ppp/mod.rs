@@ -32,6 +32,7 @@ mod verify;
 pub use describe::describe;
 pub use link::Link;
 pub use strengths::Strengths;
+pub use verify::GREETING;
 
 /// PPP protocol numbers.
 pub mod protocol {
@@ -281,6 +282,19 @@ impl Refusal {
             Self::PasswordExpired => mschap::PASSWORD_EXPIRED,
             Self::NoPermission => mschap::NO_DIALIN_PERMISSION,
         }
+    }
+
+    /// What a Failure of MS-CHAP says, `E=691 ..`; a code that is none of those is a wrong login.
+    /// `None` if there is no code.
+    #[must_use]
+    pub fn of_failure(message: &[u8]) -> Option<Self> {
+        Some(match mschap::failure_code(message)? {
+            mschap::RESTRICTED_LOGON_HOURS => Self::RestrictedHours,
+            mschap::ACCOUNT_DISABLED => Self::Disabled,
+            mschap::PASSWORD_EXPIRED | mschap::CHANGE_PASSWORD => Self::PasswordExpired,
+            mschap::NO_DIALIN_PERMISSION => Self::NoPermission,
+            _ => Self::WrongLogin,
+        })
     }
 }
 

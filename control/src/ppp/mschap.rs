@@ -159,20 +159,30 @@ pub(super) fn v2_keys(hash_hash: &Hash, nt_response: &[u8; 24], end: End) -> Mpp
 /// RFC 3079 §2: the start keys after MS-CHAPv1, the same for both directions. Those of 56 and
 /// 40 bit come from the LAN Manager hash.
 pub(super) fn v1_keys(hash_hash: &Hash, challenge: &[u8; 8], password: &str) -> MppeKeys {
-    let digest = Sha1::new()
-        .chain_update(**hash_hash)
-        .chain_update(**hash_hash)
-        .chain_update(challenge)
-        .finalize();
-    let both = |key: [u8; 16]| StartKeys {
-        rx: StartKey(key),
-        tx: StartKey(key),
-    };
-    let mut short = [0; 16];
-    short[..8].copy_from_slice(&lm_password_hash(password)[..8]);
-    MppeKeys {
-        bits128: both(first(&digest.0)),
-        bits40: both(short),
+    let hash = lm_password_hash(password);
+    MppeKeys::after_v1(hash_hash, challenge, &std::array::from_fn(|at| hash[at]))
+}
+
+impl MppeKeys {
+    /// RFC 3079 §2: the start keys after MS-CHAPv1, of what a server that knows the password tells
+    /// of it: MD4 of MD4 of the password, and the first 8 bytes of the LAN Manager hash.
+    #[must_use]
+    pub fn after_v1(hash_hash: &[u8; 16], challenge: &[u8; 8], lm_key: &[u8; 8]) -> Self {
+        let digest = Sha1::new()
+            .chain_update(hash_hash)
+            .chain_update(hash_hash)
+            .chain_update(challenge)
+            .finalize();
+        let both = |key: [u8; 16]| StartKeys {
+            rx: StartKey(key),
+            tx: StartKey(key),
+        };
+        let mut short = [0; 16];
+        short[..8].copy_from_slice(lm_key);
+        Self {
+            bits128: both(first(&digest.0)),
+            bits40: both(short),
+        }
     }
 }
 
@@ -227,6 +237,8 @@ pub(super) const PASSWORD_EXPIRED: u16 = 648;
 pub(super) const NO_DIALIN_PERMISSION: u16 = 649;
 /// RFC 2759 §6: a wrong name or password.
 pub(super) const AUTHENTICATION_FAILURE: u16 = 691;
+/// RFC 2759 §6: the password is to be changed first, which is not offered here.
+pub(super) const CHANGE_PASSWORD: u16 = 709;
 
 /// `DOMAIN\user` without the domain (RFC 2759 §8.2).
 fn without_domain(user: &str) -> &str {

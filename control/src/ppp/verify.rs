@@ -86,7 +86,8 @@ impl AuthMethod {
     }
 }
 
-const GREETING: &str = "Access granted";
+/// What a Success says, unless somebody else has something to say.
+pub const GREETING: &str = "Access granted";
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,15 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::attribute::{Attribute, Value, kind};
+use greyhound_datapath::mppe::StartKey;
+use zeroize::Zeroizing;
+
+use super::attribute::{Attribute, Kind, Value, kind};
+use super::packet::{Code, Reply};
+use super::received::Received;
 use crate::model::rate::RateLimit;
 use crate::model::route::Route;
-use crate::ppp::{Encryption, MppeKeys, Proof, Refusal};
+use crate::ppp::{AuthMethod, Encryption, GREETING, MppeKeys, Proof, Refusal, StartKeys};
 
 /// A user who wants in.
 #[derive(Clone, Debug)]
@@ -181,6 +186,276 @@ pub(super) fn of_call(
     ]
 }
 
+/// What to make of the answer to a [`Login`]. `encryption` says which policy a user has here if it is
+/// given that Mikrotik-Group, or none.
+///
+/// What is known and cannot be read makes an answer [`Decision::Unusable`], rather than a session
+/// that is not what the server wanted; what is not known is ignored.
+#[must_use]
+pub fn decide(
+    login: &Login,
+    encryption: impl Fn(Option<&str>) -> Encryption,
+    reply: &Reply,
+) -> Decision {
+    let attributes = reply.attributes.iter();
+    let received = Received::new(attributes.map(|(kind, value)| (*kind, &**value)));
+    if reply.code == Code::AccessAccept {
+        match grant(login, encryption, &received, reply) {
+            Ok(grant) => Decision::Accept(Box::new(grant)),
+            Err(why) => Decision::Unusable(why),
+        }
+    } else if reply.code == Code::AccessReject {
+        reject(&received)
+    } else {
+        Decision::Unusable("asks for more than PPP can: Access-Challenge".into())
+    }
+}
+
+fn grant(
+    login: &Login,
+    local: impl Fn(Option<&str>) -> Encryption,
+    received: &Received<'_>,
+    reply: &Reply,
+) -> Result<Grant, String> {
+    received.check().map_err(|wrong| wrong.to_string())?;
+    let address = received.address(kind::FRAMED_IP_ADDRESS).filter(is_address);
+    let encryption_types = received.integer(kind::MS_MPPE_ENCRYPTION_TYPES);
+    // 0 is what a server says that has nothing to say: what is set here counts.
+    let limit = |low, gigawords| received.bytes(low, gigawords).filter(|&bytes| bytes > 0);
+    let timeout = |kind| received.seconds(kind).filter(|time| !time.is_zero());
+    let grant = Grant {
+        message: message(login, received)?,
+        keys: keys(login, received, reply, encryption_types)?,
+        encryption: match received.integer(kind::MS_MPPE_ENCRYPTION_POLICY) {
+            Some(1) => Some(Encryption::Yes),
+            Some(2) => Some(Encryption::Required),
+            Some(_) | None => None,
+        },
+        encryption_types,
+        address,
+        pool: received.text(kind::FRAMED_POOL),
+        routes: routes(received, address)?,
+        session_timeout: timeout(kind::SESSION_TIMEOUT),
+        idle_timeout: timeout(kind::IDLE_TIMEOUT),
+        interim: timeout(kind::ACCT_INTERIM_INTERVAL).map(|time| time.max(SHORTEST_INTERIM)),
+        classes: received.all(kind::CLASS).map(<[u8]>::to_vec).collect(),
+        port_limit: received.integer(kind::PORT_LIMIT).filter(|&most| most > 0),
+        group: received.text(kind::MIKROTIK_GROUP),
+        rate_limit: received
+            .rate_limit(kind::MIKROTIK_RATE_LIMIT)
+            .map_err(|text| format!("Mikrotik-Rate-Limit {text:?} is not a rate limit"))?,
+        recv_limit: limit(
+            kind::MIKROTIK_RECV_LIMIT,
+            kind::MIKROTIK_RECV_LIMIT_GIGAWORDS,
+        ),
+        xmit_limit: limit(
+            kind::MIKROTIK_XMIT_LIMIT,
+            kind::MIKROTIK_XMIT_LIMIT_GIGAWORDS,
+        ),
+        total_limit: limit(
+            kind::MIKROTIK_TOTAL_LIMIT,
+            kind::MIKROTIK_TOTAL_LIMIT_GIGAWORDS,
+        ),
+        address_lists: received.texts(kind::MIKROTIK_ADDRESS_LIST),
+        dns: [kind::MS_PRIMARY_DNS_SERVER, kind::MS_SECONDARY_DNS_SERVER]
+            .map(|kind| received.address(kind)),
+        wins: [kind::MS_PRIMARY_NBNS_SERVER, kind::MS_SECONDARY_NBNS_SERVER]
+            .map(|kind| received.address(kind)),
+    };
+    let policy = grant
+        .encryption
+        .unwrap_or_else(|| local(grant.group.as_deref()));
+    if policy == Encryption::Required && grant.keys.is_none() {
+        return Err(match login.proof.method() {
+            AuthMethod::Pap | AuthMethod::Chap => {
+                "encryption is required, and the way the user logged in has no keys for it"
+            }
+            AuthMethod::MsChapV1 => "encryption is required, and it lacks MS-CHAP-MPPE-Keys",
+            AuthMethod::MsChapV2 => {
+                "encryption is required, and it lacks MS-MPPE-Send-Key and MS-MPPE-Recv-Key"
+            }
+        }
+        .into());
+    }
+    Ok(grant)
+}
+
+/// What the Success packet says.
+fn message(login: &Login, received: &Received<'_>) -> Result<String, String> {
+    match login.proof.method() {
+        AuthMethod::Pap | AuthMethod::Chap | AuthMethod::MsChapV1 => {
+            Ok(reply_message(received).unwrap_or_else(|| GREETING.to_owned()))
+        }
+        AuthMethod::MsChapV2 => {
+            let success = received
+                .first(kind::MS_CHAP2_SUCCESS)
+                .ok_or("lacks MS-CHAP2-Success: the client would not believe it")?;
+            // The identifier is first (RFC 2548 §2.3.3), and is whatever the server made of ours.
+            let text = success.get(1..).unwrap_or_default();
+            let is_proof = text.strip_prefix(b"S=").is_some_and(|digits| {
+                digits.len() >= 40 && digits[..40].iter().all(u8::is_ascii_hexdigit)
+            });
+            match std::str::from_utf8(text) {
+                Ok(text) if is_proof => Ok(text.to_owned()),
+                Ok(_) | Err(_) => {
+                    Err("MS-CHAP2-Success is not S= and 40 hexadecimal digits".into())
+                }
+            }
+        }
+    }
+}
+
+/// Every Reply-Message.
+fn reply_message(received: &Received<'_>) -> Option<String> {
+    let messages = received.texts(kind::REPLY_MESSAGE);
+    (!messages.is_empty()).then(|| messages.join(" "))
+}
+
+/// The keys that go with the method; there are none for PAP and CHAP, whatever the server says.
+fn keys(
+    login: &Login,
+    received: &Received<'_>,
+    reply: &Reply,
+    types: Option<u32>,
+) -> Result<Option<MppeKeys>, String> {
+    let challenge = match &login.proof {
+        Proof::Pap { .. } | Proof::Chap { .. } => return Ok(None),
+        Proof::MsChapV1 { challenge, .. } => Some(challenge),
+        Proof::MsChapV2 { .. } => None,
+    };
+    let key = |kind| {
+        received
+            .first(kind)
+            .map(|_| start_key(kind, reply.salted(kind), types))
+            .transpose()
+    };
+    // The names are ours: what we send with, and what we receive with.
+    match (key(kind::MS_MPPE_SEND_KEY)?, key(kind::MS_MPPE_RECV_KEY)?) {
+        (Some(tx), Some(rx)) => {
+            let keys = StartKeys { rx, tx };
+            return Ok(Some(MppeKeys {
+                bits128: keys.clone(),
+                bits40: keys,
+            }));
+        }
+        (Some(_), None) => return Err("has MS-MPPE-Send-Key, and lacks MS-MPPE-Recv-Key".into()),
+        (None, Some(_)) => return Err("has MS-MPPE-Recv-Key, and lacks MS-MPPE-Send-Key".into()),
+        (None, None) => {}
+    }
+    let Some(challenge) = challenge.filter(|_| received.first(kind::MS_CHAP_MPPE_KEYS).is_some())
+    else {
+        return Ok(None);
+    };
+    let keys = reply
+        .mschap_mppe_keys()
+        .ok_or("MS-CHAP-MPPE-Keys cannot be revealed")?;
+    // RFC 2548 §2.4.1: 8 bytes of the LAN Manager hash, 16 of the hash of the NT hash, padding.
+    let lm_key = std::array::from_fn(|at| keys[at]);
+    let hash_hash = Zeroizing::new(std::array::from_fn(|at| keys[8 + at]));
+    Ok(Some(MppeKeys::after_v1(&hash_hash, challenge, &lm_key)))
+}
+
+/// 16 bytes, or 8 where they are all that is used (RFC 3079 §3.3).
+fn start_key(
+    kind: Kind,
+    revealed: Option<Zeroizing<Vec<u8>>>,
+    types: Option<u32>,
+) -> Result<StartKey, String> {
+    let revealed = revealed.ok_or_else(|| format!("{kind} cannot be revealed"))?;
+    let is_short = types.is_some_and(|types| types & SHORT != 0 && types & BITS128 == 0);
+    if revealed.len() < 16 && !(is_short && revealed.len() >= 8) {
+        return Err(format!(
+            "{kind} has {} bytes, which is too short for a key",
+            revealed.len()
+        ));
+    }
+    let mut key = StartKey([0; 16]);
+    for (byte, revealed) in key.0.iter_mut().zip(revealed.iter()) {
+        *byte = *revealed;
+    }
+    Ok(key)
+}
+
+/// Framed-Route, each, after the network of Framed-IP-Netmask.
+fn routes(received: &Received<'_>, address: Option<Ipv4Addr>) -> Result<Vec<Route>, String> {
+    let mut routes = Vec::new();
+    if let Some(mask) = received.address(kind::FRAMED_IP_NETMASK) {
+        let bits = mask.to_bits();
+        if bits.leading_ones() != bits.count_ones() {
+            return Err(format!("Framed-IP-Netmask {mask} is not a netmask"));
+        }
+        // 0.0.0.0 is said by who has nothing to say: not everything is behind the client.
+        let prefix_len = (1..32).find(|&length| u32::from(length) == bits.leading_ones());
+        if let (Some(address), Some(prefix_len)) = (address, prefix_len) {
+            routes.push(Route {
+                destination: (address.to_bits() & bits).into(),
+                prefix_len,
+                gateway: None,
+                metric: 1,
+            });
+        }
+    }
+    for text in received.texts(kind::FRAMED_ROUTE) {
+        let route = framed_route(&text);
+        routes.push(route.ok_or_else(|| format!("Framed-Route {text:?} is not a route"))?);
+    }
+    Ok(routes)
+}
+
+/// RFC 2865 §5.22: `DESTINATION[/LENGTH] [GATEWAY [METRIC..]]`, of which the first metric counts.
+/// Without a length, the class of the network says it; an address inside of one is meant alone.
+fn framed_route(text: &str) -> Option<Route> {
+    let mut words = text.split_ascii_whitespace();
+    let mut destination = words.next()?.to_owned();
+    if !destination.contains('/') {
+        let address: Ipv4Addr = destination.parse().ok()?;
+        let class = match address.octets()[0] {
+            0..128 => 8,
+            128..192 => 16,
+            192..224 => 24,
+            224.. => 32,
+        };
+        let is_network = address.to_bits().trailing_zeros() >= 32 - class;
+        let length = if is_network { class } else { 32 };
+        destination = format!("{destination}/{length}");
+    }
+    let gateway = words.next().unwrap_or("0.0.0.0");
+    let metric = words.next().unwrap_or("1");
+    let are_metrics = words.all(|word| word.parse::<i64>().is_ok());
+    are_metrics
+        .then(|| Route::parse(&format!("{destination} {gateway} {metric}")))
+        .flatten()
+}
+
+/// What a client can have: 255.255.255.254 and the like leave the choice to us.
+fn is_address(address: &Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..)
+}
+
+fn reject(received: &Received<'_>) -> Decision {
+    // The identifier is first (RFC 2548 §2.1.5), and some servers leave it out.
+    let error = received.first(kind::MS_CHAP_ERROR).unwrap_or_default();
+    let error = match error {
+        [b'E', b'=', ..] | [] => error,
+        [_, error @ ..] => error,
+    };
+    let said = String::from_utf8_lossy(error);
+    let text = said.split_once(" M=").map(|(_, text)| text.trim_end());
+    Decision::Reject {
+        refusal: Refusal::of_failure(error).unwrap_or(Refusal::WrongLogin),
+        message: text
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+            .or_else(|| reply_message(received)),
+    }
+}
+
+/// The shortest time between two Interim-Updates.
+const SHORTEST_INTERIM: Duration = Duration::from_secs(60);
+/// Of MS-MPPE-Encryption-Types (RFC 2548 §2.4.5): 40 and 56 bit.
+const SHORT: u32 = 0x2 | 0x8;
+/// Of MS-MPPE-Encryption-Types.
+const BITS128: u32 = 0x4;
 /// RFC 2548 §2.1.3: the NT response counts.
 const USE_NT_RESPONSE: u8 = 1;
 /// Of Service-Type (RFC 2865 §5.6).

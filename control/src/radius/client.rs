@@ -242,6 +242,15 @@ struct Sent {
     deadline: Instant,
 }
 
+impl<E> Client<E> {
+    /// The servers in their order: the key of each, whether it answers as far as is known, and what
+    /// it did.
+    pub fn counters(&self) -> impl Iterator<Item = (u32, bool, Counters)> {
+        let servers = self.servers.iter();
+        servers.map(|state| (state.server.key, !state.is_missed, state.counters))
+    }
+}
+
 impl<E: Entropy> Client<E> {
     /// One that knows no server.
     pub fn new(entropy: E) -> Self {
@@ -417,13 +426,6 @@ impl<E: Entropy> Client<E> {
     /// The next thing to do.
     pub fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
-    }
-
-    /// The servers in their order: the key of each, whether it answers as far as is known, and what
-    /// it did.
-    pub fn counters(&self) -> impl Iterator<Item = (u32, bool, Counters)> {
-        let servers = self.servers.iter();
-        servers.map(|state| (state.server.key, !state.is_missed, state.counters))
     }
 
     /// The servers to ask, in the order in which they are asked, but for those that do not answer. One

@@ -10,4 +10,6 @@ pub mod accounting;
 pub mod attribute;
 pub mod client;
 pub mod hide;
+pub mod incoming;
 pub mod packet;
+mod received;

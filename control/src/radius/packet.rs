@@ -4,7 +4,6 @@
 //! A Message-Authenticator (RFC 2869 §5.14) stands before all else in what is sent, so that nobody
 //! between the two ends can choose what MD5 begins with (CVE-2024-3596).
 
-use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -390,36 +389,9 @@ impl Reply {
         }
     }
 
-    /// Each value of an attribute.
-    pub fn all(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
-        let attributes = self.attributes.iter();
-        attributes.filter_map(move |(one, value)| (*one == kind).then_some(&**value))
-    }
-
-    /// The first value of an attribute.
-    #[must_use]
-    pub fn first(&self, kind: Kind) -> Option<&[u8]> {
-        self.all(kind).next()
-    }
-
-    /// The first value, if it is a number.
-    #[must_use]
-    pub fn integer(&self, kind: Kind) -> Option<u32> {
-        let value = self.first(kind)?.try_into().ok()?;
-        Some(u32::from_be_bytes(value))
-    }
-
-    /// The first value, if it is an address.
-    #[must_use]
-    pub fn address(&self, kind: Kind) -> Option<Ipv4Addr> {
-        self.integer(kind).map(Ipv4Addr::from_bits)
-    }
-
-    /// The first value as a text; what is not UTF-8 is replaced.
-    #[must_use]
-    pub fn text(&self, kind: Kind) -> Option<String> {
-        let value = self.first(kind)?;
-        Some(String::from_utf8_lossy(value).into_owned())
+    fn first(&self, kind: Kind) -> Option<&[u8]> {
+        let mut attributes = self.attributes.iter();
+        attributes.find_map(|(one, value)| (*one == kind).then_some(&**value))
     }
 
     /// A key that is hidden with a salt: MS-MPPE-Send-Key, MS-MPPE-Recv-Key.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use greyhound_datapath::ids::{CallId, PeerCallId, SessionId};
 use greyhound_datapath::ipc::{IoMode, Tunnel, Uplink};
 
+use super::accounts::Account;
 use super::half_open::MAX_STRANGER_CALLS;
 use super::hooks::Hooks;
 use super::standing::default_route;
@@ -274,6 +275,8 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             number: self.next_number,
             leases: Vec::new(),
             hooks: Hooks::default(),
+            account: Account::default(),
+            asking: None,
             granted: None,
             is_stale: false,
         };

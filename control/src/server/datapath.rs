@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use greyhound_datapath::ids::SessionId;
 use greyhound_datapath::ipc::{self, Request};
-use greyhound_datapath::stats::SessionCounters;
 
 use super::{Command, Datapath, Hello, Server, Timer};
 use crate::cause::Cause;
@@ -25,51 +24,30 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         self.commands.push_back(Command::CloseDatapath);
     }
 
-    /// What it holds from before is nobody's: nothing is known here of its users.
-    pub(super) fn on_held(&mut self, held: &[ipc::Held], last: bool) {
-        for &ipc::Held {
-            session, removed, ..
-        } in held
-        {
-            if removed.is_some() {
-                self.forget(session);
-            } else {
-                self.session_ids.take(session);
-                self.commands
-                    .push_back(Command::Datapath(Request::Remove { session }));
+    /// What it holds from before is nobody's any more. What was up then is kept to have ended.
+    pub(super) fn on_held(&mut self, now: Instant, held: &[ipc::Held], last: bool) {
+        for held in held {
+            let session = held.session;
+            self.session_ids.take(session);
+            self.note_held(held);
+            match held.removed {
+                Some(counters) => self.on_removed(now, session, counters),
+                None => self
+                    .commands
+                    .push_back(Command::Datapath(Request::Remove { session })),
             }
         }
         if last && let Datapath::Telling(hello) = &self.datapath {
             self.datapath = Datapath::Ready(hello.clone());
+            self.end_lost();
             self.stand_all();
         }
-    }
-
-    /// It is gone; what it moved is the last that is heard of it.
-    pub(super) fn on_removed(
-        &mut self,
-        now: Instant,
-        session: SessionId,
-        counters: SessionCounters,
-    ) {
-        self.with_session(session, |one| one.handle_removed(now, counters));
-        self.on_refreshed(session);
-        // Before the number can be given to another.
-        self.forget(session);
-        if !self.sessions.contains_key(&session) {
-            self.session_ids.release(session);
-        }
-    }
-
-    /// What a session moved that is removed is noted down.
-    fn forget(&mut self, session: SessionId) {
-        self.commands
-            .push_back(Command::Datapath(Request::Forget { session }));
     }
 
     pub(super) fn lose_datapath(&mut self, now: Instant) {
         self.datapath = Datapath::Absent;
         self.refresh.abandon();
+        self.end_accounts(now);
         for (&id, entry) in &mut self.sessions {
             entry.session.handle_datapath_lost(now);
             self.touched.push_back(Timer::Session(id));

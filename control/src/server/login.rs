@@ -1,22 +1,38 @@
-//! Who a user is and what the user gets, from the local configuration.
+//! Who a user is and what the user gets: from the local configuration, and from an answer of RADIUS
+//! laid over that.
 
 use std::net::Ipv4Addr;
 
 use crate::aaa::pool::{self, Owner, Pools};
+use crate::accounting::Authentic;
 use crate::model::{AddressSource, Resolved, Running, Secret};
 use crate::ppp::{MppeKeys, Network, Proof, Refusal};
+use crate::radius::access::Grant;
 
 /// A user that proved to be one.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// The name that the configuration knows the user by.
+    /// The name that the configuration knows the user by, or RADIUS.
     pub(super) name: String,
-    /// What the layers of the configuration give.
+    /// What the layers of the configuration give, and RADIUS.
     pub(super) resolved: Resolved,
     /// For the Success packet.
     pub(super) message: String,
     /// Where encryption begins.
     pub(super) keys: Option<MppeKeys>,
+    /// Who let the user in.
+    pub(super) authentic: Authentic,
+    /// What RADIUS gave, if it did.
+    pub(super) grant: Option<Box<Grant>>,
+}
+
+/// Why a user was not found to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// There is no secret for that name: somebody else may know.
+    Absent,
+    /// There is, and it says no.
+    Refused(Refusal),
 }
 
 /// Checks a proof against the secrets.
@@ -32,24 +48,82 @@ pub(super) fn check(
     user: &str,
     caller: Ipv4Addr,
     proof: &Proof,
-) -> Result<Known, Refusal> {
+) -> Result<Known, Unknown> {
     let short = user.rsplit_once('\\').map(|(_, user)| user);
     let secret = config.secret(user).or_else(|| config.secret(short?));
     let password = secret.map_or("", |secret| &secret.password);
-    let (Some((message, keys)), Some(secret)) = (proof.check(user, password), secret) else {
-        return Err(Refusal::WrongLogin);
+    let right = proof.check(user, password);
+    let Some(secret) = secret else {
+        return Err(Unknown::Absent);
+    };
+    let Some((message, keys)) = right else {
+        return Err(Unknown::Refused(Refusal::WrongLogin));
     };
     if secret.disabled {
-        return Err(Refusal::Disabled);
+        return Err(Unknown::Refused(Refusal::Disabled));
     }
     if !may_call_from(secret, caller) {
-        return Err(Refusal::NoPermission);
+        return Err(Unknown::Refused(Refusal::NoPermission));
     }
     Ok(Known {
         name: secret.name.clone(),
         resolved: config.resolve(secret),
         message,
         keys,
+        authentic: Authentic::Local,
+        grant: None,
+    })
+}
+
+/// What a user gets to whom RADIUS gave `grant`: what is in it counts before what the profile says
+/// that it names. Where it names none that is what the user's secret gives, if RADIUS changed what a
+/// local user has, or else the server's default profile.
+///
+/// # Errors
+/// What it names and is not there, as a text for the log.
+pub(super) fn resolve(
+    config: &Running,
+    secret: Option<&Secret>,
+    grant: &Grant,
+) -> Result<Resolved, String> {
+    let base = match (&grant.group, secret) {
+        (Some(name), _) => config
+            .resolve_profile(name)
+            .ok_or_else(|| format!("Mikrotik-Group {name}: there is no such profile"))?,
+        (None, Some(secret)) => config.resolve(secret),
+        (None, None) => config.resolve_default(),
+    };
+    let pool = grant.pool.as_ref();
+    if let Some(pool) = pool.filter(|&name| !config.pools.iter().any(|pool| pool.name == *name)) {
+        return Err(format!("Framed-Pool {pool}: there is no such pool"));
+    }
+    let fixed = grant.address.map(AddressSource::Fixed);
+    let from_pool = || pool.cloned().map(AddressSource::Pool);
+    let or = |given: &[Option<Ipv4Addr>; 2], base: [Option<Ipv4Addr>; 2]| {
+        let is_given = given.iter().any(Option::is_some);
+        if is_given { *given } else { base }
+    };
+    let address_list = match grant.address_lists.as_slice() {
+        [] => base.address_list,
+        lists => lists.to_vec(),
+    };
+    Ok(Resolved {
+        remote: fixed.or_else(from_pool).or(base.remote),
+        dns: or(&grant.dns, base.dns),
+        wins: or(&grant.wins, base.wins),
+        encryption: grant.encryption.unwrap_or(base.encryption),
+        session_timeout: grant.session_timeout.or(base.session_timeout),
+        idle_timeout: grant.idle_timeout.or(base.idle_timeout),
+        rate_limit: grant.rate_limit.or(base.rate_limit),
+        limit_bytes_in: grant.recv_limit.unwrap_or(base.limit_bytes_in),
+        limit_bytes_out: grant.xmit_limit.unwrap_or(base.limit_bytes_out),
+        limit_bytes_total: grant.total_limit.unwrap_or(base.limit_bytes_total),
+        routes: match grant.routes.as_slice() {
+            [] => base.routes,
+            routes => routes.to_vec(),
+        },
+        address_list,
+        ..base
     })
 }
 
@@ -119,7 +193,7 @@ mod tests {
 
     const CALLER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-    fn check_pap(user: &str, password: &str) -> Result<String, Refusal> {
+    fn check_pap(user: &str, password: &str) -> Result<String, Unknown> {
         let (config, _) = crate::model::Config::parse(
             "/ppp secret
              add name=ann password=secret
@@ -137,15 +211,16 @@ mod tests {
 
     #[test]
     fn why_a_user_may_not_come_in_is_told_to_who_knows_the_password() {
-        for (user, refusal) in [
-            ("off", Refusal::Disabled),
-            ("far", Refusal::NoPermission),
-            ("sstp", Refusal::WrongLogin),
-            ("nobody", Refusal::WrongLogin),
+        const WRONG: Unknown = Unknown::Refused(Refusal::WrongLogin);
+        for (user, unknown, wrong) in [
+            ("off", Unknown::Refused(Refusal::Disabled), WRONG),
+            ("far", Unknown::Refused(Refusal::NoPermission), WRONG),
+            ("sstp", Unknown::Absent, Unknown::Absent),
+            ("nobody", Unknown::Absent, Unknown::Absent),
         ] {
-            assert_eq!(check_pap(user, "secret"), Err(refusal), "{user}");
-            assert_eq!(check_pap(user, "guess"), Err(Refusal::WrongLogin), "{user}");
-            assert_eq!(check_pap(user, ""), Err(Refusal::WrongLogin), "{user}");
+            assert_eq!(check_pap(user, "secret"), Err(unknown), "{user}");
+            assert_eq!(check_pap(user, "guess"), Err(wrong), "{user}");
+            assert_eq!(check_pap(user, ""), Err(wrong), "{user}");
         }
     }
 
@@ -157,6 +232,6 @@ mod tests {
             check_pap("DOMAIN\\bob", "secret").as_deref(),
             Ok("DOMAIN\\bob")
         );
-        assert_eq!(check_pap("bob", "secret"), Err(Refusal::WrongLogin));
+        assert_eq!(check_pap("bob", "secret"), Err(Unknown::Absent));
     }
 }

@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::{Entry, Server};
+use super::{Entry, Granted, Server, login};
+use crate::accounting::Authentic;
 use crate::cause::Cause;
 use crate::entropy::Entropy;
-use crate::model::{Id, PptpClient, Running};
+use crate::model::{Id, PptpClient, Resolved, Running, Secret};
 use crate::session::Stage;
 
 impl<E: Entropy + Clone + Send + 'static> Server<E> {
@@ -32,7 +33,12 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let config = &self.config;
         self.last_ends
             .retain(|user, _| config.secret(user).is_some());
+        if old.accounting != self.config.accounting {
+            self.retain();
+        }
         self.mark_stale();
+        self.reconfigure_radius(now);
+        self.reconfigure_incoming();
         self.settle(now);
     }
 
@@ -128,11 +134,29 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             let Some(granted) = &entry.granted else {
                 continue;
             };
-            let secret = config
-                .secret(&granted.user)
-                .filter(|secret| !secret.disabled);
-            let now = secret.map(|secret| config.resolve(secret));
+            let now = granted.resolve_now(config);
             entry.is_stale = now.as_ref() != Some(&granted.resolved);
+        }
+    }
+}
+
+impl Granted {
+    /// The user's secret, if that let it in and is still there.
+    pub(super) fn secret<'a>(&self, config: &'a Running) -> Option<&'a Secret> {
+        let secret = || config.secret(&self.user).filter(|secret| !secret.disabled);
+        match self.authentic {
+            Authentic::Local => secret(),
+            Authentic::Radius => None,
+        }
+    }
+
+    /// What the user would get now; `None` if it would not come in.
+    fn resolve_now(&self, config: &Running) -> Option<Resolved> {
+        let secret = self.secret(config);
+        match (self.authentic, &self.grant) {
+            (Authentic::Local, None) => secret.map(|secret| config.resolve(secret)),
+            (Authentic::Local, Some(grant)) => login::resolve(config, Some(secret?), grant).ok(),
+            (Authentic::Radius, grant) => login::resolve(config, None, grant.as_deref()?).ok(),
         }
     }
 }
@@ -143,10 +167,14 @@ impl Entry {
         self.granted.as_ref().map_or("", |granted| &granted.user)
     }
 
-    /// The profile of the user's secret; empty if there is none any more.
+    /// The profile that RADIUS named, or that of the user's secret; empty if there is none.
     pub(super) fn profile(&self, config: &Running) -> String {
-        let secret = config.secret(self.user());
-        secret.map_or_else(String::new, |secret| secret.profile.clone())
+        let named = |granted: &Granted| granted.grant.as_ref()?.group.clone();
+        let of_secret =
+            |granted: &Granted| granted.secret(config).map(|secret| secret.profile.clone());
+        let granted = self.granted.as_ref();
+        let profile = granted.and_then(|granted| named(granted).or_else(|| of_secret(granted)));
+        profile.unwrap_or_default()
     }
 
     /// Bytes that the user may send and get; 0 is no limit.

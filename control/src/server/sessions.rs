@@ -6,12 +6,13 @@ use std::time::Instant;
 use greyhound_datapath::ids::SessionId;
 
 use super::hooks::Hooks;
+use super::login::Unknown;
 use super::terms::terms;
-use super::{Command, Datapath, Entry, Granted, LastEnd, Server, Timer, login};
+use super::{Command, Entry, Granted, LastEnd, Server, Timer, login};
 use crate::cause::Cause;
 use crate::entropy::Entropy;
 use crate::model::AddressSource;
-use crate::ppp;
+use crate::ppp::{self, Refusal};
 use crate::session::line::{self, Field, Line, Message};
 use crate::session::{self, Stage};
 
@@ -27,11 +28,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
                 return;
             };
             match command {
-                session::Command::Datapath(request) => {
-                    if matches!(self.datapath, Datapath::Ready(_)) {
-                        self.commands.push_back(Command::Datapath(request));
-                    }
-                }
+                session::Command::Datapath(request) => self.pass(now, id, request),
                 session::Command::Log(line) => {
                     let number = format!("0x{:08x}", entry.number);
                     self.log(line.with(Field::Session, number));
@@ -59,28 +56,43 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             return;
         };
         let caller = entry.session.tunnel().peer;
-        let known = match entry.session.stage() {
-            Stage::Authenticated | Stage::Connected => {
-                return self.authenticate_again(now, id, user, proof);
+        if !entry.is_in() {
+            self.give_back(id);
+        }
+        match login::check(&self.config, user, caller, proof) {
+            Ok(known) => self.let_in(now, id, user, known),
+            Err(Unknown::Absent) if self.config.aaa.use_radius => {
+                self.ask_radius(now, id, user, proof);
             }
-            Stage::Establishing | Stage::Removing | Stage::Gone => {
-                self.give_back(id);
-                login::check(&self.config, user, caller, proof)
-            }
+            Err(Unknown::Absent) => self.turn_away(now, id, user, Refusal::WrongLogin),
+            Err(Unknown::Refused(refusal)) => self.turn_away(now, id, user, refusal),
+        }
+    }
+
+    fn turn_away(&mut self, now: Instant, id: SessionId, user: &str, refusal: Refusal) {
+        let message = None;
+        let verdict = ppp::Verdict::Reject { refusal, message };
+        self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
+    }
+
+    /// A user is who it says: gives it what it gets.
+    pub(super) fn let_in(&mut self, now: Instant, id: SessionId, user: &str, known: login::Known) {
+        let Some(entry) = self.sessions.get(&id) else {
+            return;
         };
-        let known = match known {
-            Ok(known) => known,
-            Err(refusal) => {
-                let verdict = ppp::Verdict::Reject {
-                    refusal,
-                    message: None,
-                };
-                return self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
-            }
-        };
+        if entry.is_in() {
+            return self.let_in_again(now, id, user, known);
+        }
+        let caller = entry.session.tunnel().peer;
         self.replace_sessions(now, &known);
         if self.config.server.one_session_per_host {
             self.replace_host(now, id, caller);
+        }
+        let most = known.grant.as_ref().and_then(|grant| grant.port_limit);
+        let others = self.users.sessions_of(&known.name).len();
+        if let Some(most) = most.filter(|&most| others >= most as usize) {
+            let reason = format!("has {others} sessions already, and Port-Limit is {most}");
+            return self.refuse(now, id, user, &reason);
         }
         let (user_name, mut leases) = (&known.name, Vec::new());
         let network = login::addresses(&mut self.pools, &known.resolved, user_name, &mut leases);
@@ -93,53 +105,29 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         let name = self
             .users
             .enter(id, user_name, bindings.map(|one| &*one.name));
+        let accept = accept(&known, network.ok());
         if let Some(entry) = self.sessions.get_mut(&id) {
             entry.leases = leases;
             entry.is_stale = false;
-            entry.granted = Some(Granted {
-                user: known.name.clone(),
-                resolved: known.resolved.clone(),
-            });
             entry.session.set_terms(terms(&known.resolved));
             entry.hooks = Hooks::new(&known.resolved.on_up, &known.resolved.on_down);
+            entry.granted = Some(Granted {
+                user: known.name,
+                resolved: known.resolved,
+                authentic: known.authentic,
+                grant: known.grant,
+            });
         }
-        let accept = ppp::Accept {
-            message: known.message,
-            keys: known.keys,
-            encryption: known.resolved.encryption,
-            strengths: None,
-            ipv6: known.resolved.ipv6,
-            network: network.ok(),
-        };
-        let verdict = ppp::Verdict::Accept(Box::new(accept));
-        self.with_session(id, |one| one.handle_verdict(now, user, &name, verdict));
+        self.with_session(id, |one| one.handle_verdict(now, user, &name, accept));
     }
 
-    /// A user who is in proves again who that is; it keeps what it has.
-    fn authenticate_again(&mut self, now: Instant, id: SessionId, user: &str, proof: &ppp::Proof) {
-        let Some(entry) = self.sessions.get(&id) else {
-            return;
-        };
-        let caller = entry.session.tunnel().peer;
-        let same = entry.session.user() == user;
-        let verdict = match login::check(&self.config, user, caller, proof) {
-            Ok(known) if same => ppp::Verdict::Accept(Box::new(ppp::Accept {
-                message: known.message,
-                keys: known.keys,
-                encryption: known.resolved.encryption,
-                strengths: None,
-                ipv6: known.resolved.ipv6,
-                network: None,
-            })),
-            Ok(_) => ppp::Verdict::Reject {
-                refusal: ppp::Refusal::WrongLogin,
-                message: None,
-            },
-            Err(refusal) => ppp::Verdict::Reject {
-                refusal,
-                message: None,
-            },
-        };
+    /// A user who is in has proved again who that is; it keeps what it has.
+    fn let_in_again(&mut self, now: Instant, id: SessionId, user: &str, known: login::Known) {
+        let same = |entry: &Entry| entry.session.user() == user;
+        if !self.sessions.get(&id).is_some_and(same) {
+            return self.turn_away(now, id, user, Refusal::WrongLogin);
+        }
+        let verdict = accept(&known, None);
         self.with_session(id, |one| one.handle_verdict(now, user, "", verdict));
     }
 
@@ -185,6 +173,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
 
     pub(super) fn on_session_ended(&mut self, now: Instant, id: SessionId, cause: Cause) {
         self.give_back(id);
+        self.forget_question(id);
         let Some(entry) = self.sessions.get(&id) else {
             return;
         };
@@ -231,6 +220,7 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         self.sessions.remove(&id);
         self.session_ids.release(id);
         self.timers.set(Timer::Session(id), None);
+        self.timers.set(Timer::Account(id), None);
         for (&client, state) in &mut self.clients {
             if state.session.take_if(|session| *session == id).is_some() {
                 self.touched.push_back(Timer::Client(client));
@@ -271,4 +261,20 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             self.touched.push_back(Timer::Conn(id));
         }
     }
+}
+
+/// Lets a user in, with these addresses.
+fn accept(known: &login::Known, network: Option<ppp::Network>) -> ppp::Verdict {
+    let grant = known.grant.as_deref();
+    ppp::Verdict::Accept(Box::new(ppp::Accept {
+        message: known.message.clone(),
+        keys: known.keys.clone(),
+        strengths: grant
+            .and_then(|grant| grant.encryption_types)
+            .filter(|&types| types != 0)
+            .map(ppp::Strengths::from_types),
+        encryption: known.resolved.encryption,
+        ipv6: known.resolved.ipv6,
+        network,
+    }))
 }

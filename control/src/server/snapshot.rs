@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::{Client, Datapath, Entry, Server};
+use crate::accounting::Authentic;
 use crate::console::snapshot::{
-    ClientConnected, ClientState, DatapathState, LastEnd, ServerSession, Snapshot,
+    ClientConnected, ClientState, DatapathState, LastEnd, RadiusIncomingState, RadiusState,
+    ServerSession, Snapshot,
 };
 use crate::dialer;
+use crate::model::Id;
 use crate::session::Stage;
 
 /// Copies the running state.
@@ -48,6 +51,8 @@ pub(super) fn take<E>(server: &Server<E>, now: Instant) -> Snapshot {
         used: server.pools.used().cloned().collect(),
         pools: server.pools.occupancy().collect(),
         datapath: datapath(server),
+        radius: radius(server),
+        radius_incoming: radius_incoming(server),
     }
 }
 
@@ -71,6 +76,10 @@ fn server_session<E>(server: &Server<E>, entry: &Entry, now: Instant) -> Option<
         uptime: session.uptime(now),
         encoding: session.encoding().to_owned(),
         session_id: entry.number,
+        is_radius: entry
+            .granted
+            .as_ref()
+            .is_some_and(|granted| granted.authentic == Authentic::Radius),
         counters: *session.counters(),
     })
 }
@@ -128,6 +137,34 @@ fn connected<E>(server: &Server<E>, client: &Client, now: Instant) -> Option<Cli
         overhead: up.overhead,
         counters: *session.counters(),
     })
+}
+
+fn radius<E>(server: &Server<E>) -> Vec<RadiusState> {
+    let servers = server.radius.client.counters();
+    servers
+        .map(|(key, is_alive, counters)| RadiusState {
+            id: Id(key),
+            is_alive,
+            pending: counters.pending,
+            requests: counters.requests,
+            accepts: counters.accepts,
+            rejects: counters.rejects,
+            resends: counters.resends,
+            timeouts: counters.timeouts,
+            bad_replies: counters.bad_replies,
+            last_request_rtt: counters.last_request_rtt,
+        })
+        .collect()
+}
+
+fn radius_incoming<E>(server: &Server<E>) -> RadiusIncomingState {
+    let counters = server.incoming.counters();
+    RadiusIncomingState {
+        requests: counters.requests,
+        bad_requests: counters.bad_requests,
+        acks: counters.acks,
+        naks: counters.naks,
+    }
 }
 
 fn datapath<E>(server: &Server<E>) -> Option<DatapathState> {

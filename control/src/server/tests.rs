@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::half_open::MAX_TURNED_AWAY;
 use super::*;
+use crate::accounting::Pending;
 use crate::entropy::CountingEntropy;
 use crate::hooks::When;
 use crate::pptp::connection::FULL_TIMEOUT;
@@ -17,7 +18,9 @@ use crate::pptp::requests::{call_request, start_request};
 use crate::pptp::wire::{CallClearRequest, GeneralError, OutgoingCallResult, Repr, StartResult};
 use crate::session;
 
+mod accounts;
 mod dialling;
+mod radius;
 mod reconfigure;
 
 const SERVER: &str = "
@@ -542,7 +545,8 @@ fn a_datapath_of_another_version_is_left() {
     let hello = Request::Hello {
         version: ipc::VERSION,
     };
-    assert_eq!(server.engine.drain(), [Command::Datapath(hello)]);
+    let said = server.engine.drain();
+    assert_eq!(said.last(), Some(&Command::Datapath(hello)));
     server.engine.handle_datapath_event(
         now(),
         Event::Hello {
@@ -1047,6 +1051,14 @@ struct Host {
     tcp: VecDeque<(ConnId, Vec<u8>)>,
     connects: VecDeque<ConnId>,
     closes: VecDeque<ConnId>,
+    /// What was to be kept, and whether that is said to be at once.
+    changes: Vec<Change>,
+    keeps: bool,
+    /// The store: what RADIUS is to be told, and was not.
+    records: BTreeMap<i64, Pending>,
+    /// What was sent to RADIUS servers, and in answer to them.
+    asked: VecDeque<(SocketId, SocketAddrV4, Vec<u8>)>,
+    answered: VecDeque<Vec<u8>>,
     /// PPP frames for the other host: to which of its calls.
     gre: VecDeque<(CallId, u16, Vec<u8>)>,
     stopped: bool,
@@ -1063,10 +1075,10 @@ impl Host {
             address,
             datapath: Datapath {
                 sessions: BTreeMap::new(),
-                removed: BTreeMap::new(),
                 links: BTreeMap::new(),
                 limits: BTreeMap::new(),
                 interfaces: BTreeMap::new(),
+                removed: BTreeMap::new(),
                 counters: SessionCounters::default(),
                 uplink_mtu: 1500,
                 refuses_interfaces: false,
@@ -1081,6 +1093,11 @@ impl Host {
             tcp: VecDeque::new(),
             connects: VecDeque::new(),
             closes: VecDeque::new(),
+            changes: Vec::new(),
+            keeps: true,
+            records: BTreeMap::new(),
+            asked: VecDeque::new(),
+            answered: VecDeque::new(),
             gre: VecDeque::new(),
             stopped: false,
         }
@@ -1165,6 +1182,27 @@ impl Host {
                 Command::CloseDatapath => panic!("the versions are the same"),
                 Command::RunHook(hook) => self.hooks.push(hook),
                 Command::SetDns { .. } | Command::RevertDns { .. } => self.dns.push(command),
+                Command::Keep { number, change } => {
+                    self.changes.push(change);
+                    if self.keeps {
+                        self.engine.handle_kept(now, number);
+                    }
+                }
+                Command::LoadRecords { after, limit } => {
+                    let page = self.records.range(after + 1..).take(limit);
+                    let page = page.map(|(_, record)| record.clone()).collect();
+                    self.engine.handle_records(now, page);
+                }
+                Command::RecordDelivered(record) => {
+                    self.records.remove(&record);
+                }
+                Command::OpenRadius { .. }
+                | Command::CloseRadius { .. }
+                | Command::Retain { .. } => {}
+                Command::SendRadius { socket, to, bytes } => {
+                    self.asked.push_back((socket, to, bytes));
+                }
+                Command::AnswerIncoming { bytes, .. } => self.answered.push_back(bytes),
                 Command::Log(line) => {
                     self.log.push(format!("{} {}", line.topics, line.text));
                     self.lines.push(line);
@@ -1369,6 +1407,18 @@ impl World {
                 let next = next.expect("the condition comes true in time");
                 self.pass_until(next);
             }
+        }
+    }
+
+    /// Lets time pass in which frames arrive at both ends.
+    fn advance_alive(&mut self, duration: Duration) {
+        const STEP: Duration = Duration::from_secs(5);
+        let end = self.now + duration;
+        while self.now < end {
+            for host in [&mut self.server, &mut self.client] {
+                host.datapath.counters.rx_frames += 1;
+            }
+            self.advance(STEP.min(end - self.now));
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
+use greyhound_control::console::accounts::Found;
 use greyhound_control::console::command::{Context, execute};
 use greyhound_control::console::wire::{Numbers, Request as ConsoleRequest};
 use greyhound_control::entropy::CountingEntropy;
@@ -413,6 +414,7 @@ impl World {
         let context = Context {
             config: self.engine.config(),
             snapshot: &snapshot,
+            accounting: Found::default(),
             log: &Recent::default(),
             date: SystemTime::UNIX_EPOCH,
         };
@@ -456,7 +458,17 @@ impl World {
                     }
                 }
                 Command::CloseDatapath => self.lose_datapath(),
-                Command::RunHook(_) | Command::SetDns { .. } | Command::RevertDns { .. } => {}
+                Command::Keep { number, .. } => self.engine.handle_kept(self.now, number),
+                Command::LoadRecords { .. } => self.engine.handle_records(self.now, Vec::new()),
+                Command::RunHook(_)
+                | Command::SetDns { .. }
+                | Command::RevertDns { .. }
+                | Command::RecordDelivered(_)
+                | Command::Retain { .. }
+                | Command::OpenRadius { .. }
+                | Command::CloseRadius { .. }
+                | Command::SendRadius { .. }
+                | Command::AnswerIncoming { .. } => {}
                 Command::Log(line) => {
                     assert!(!line.text.contains(char::is_control), "{:?}", line.text);
                 }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
+use greyhound_control::console::accounts::Found;
 use greyhound_control::console::command::{Context, execute};
 use greyhound_control::console::snapshot::Snapshot;
 use greyhound_control::console::wire::{Numbers, Request, decode_request};
@@ -81,6 +82,7 @@ fn run(request: &Request, config: &Config, snapshot: &Snapshot) {
     let context = Context {
         config,
         snapshot,
+        accounting: Found::default(),
         log: &LOG,
         date: SystemTime::UNIX_EPOCH,
     };

@@ -10,7 +10,10 @@ use serde_json::{Value as Json, json};
 use super::super::snapshot::{ClientConnected, ClientState, DatapathState, ServerSession};
 use super::*;
 use crate::aaa::pool::{Occupancy, Owner, Used};
+use crate::accounting::reader::Row;
+use crate::accounting::{self, Authentic};
 use crate::cause::Cause;
+use crate::console::accounts::{self, Found};
 use crate::log::{Entry, Line, Message};
 
 /// The sample of the manual, with whole headings and true alignment.
@@ -41,6 +44,104 @@ fn ppp_active_print() {
         .join("\n")
             + "\n"
     );
+}
+
+/// `/ppp accounting` with two sessions: one that ended, and one that is up.
+fn accounts_after(command: &str, json: bool) -> Reply {
+    let session = |session_id: &str, user: &str| Row {
+        session_id: session_id.to_owned(),
+        user: user.to_owned(),
+        caller: Ipv4Addr::new(192, 0, 2, 1),
+        called: Ipv4Addr::new(192, 0, 2, 2),
+        address: Ipv4Addr::new(10, 0, 0, 5),
+        interface: format!("<pptp-{user}>"),
+        authentic: Authentic::Local,
+        began: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        ended: None,
+        numbers: accounting::Numbers::default(),
+        cause: None,
+        is_pending: false,
+    };
+    let numbers = accounting::Numbers {
+        duration: Duration::from_secs(61),
+        rx_bytes: 1234,
+        tx_bytes: 56_789,
+        rx_packets: 3,
+        tx_packets: 4,
+    };
+    let ended = session("81a0000000000001", "ann");
+    let rows = [
+        session("81a0000100000001", "bob"),
+        Row {
+            ended: Some(ended.began + numbers.duration),
+            numbers,
+            cause: Some(Cause::IdleTimeout),
+            authentic: Authentic::Radius,
+            is_pending: true,
+            ..ended
+        },
+    ];
+    let (request, config, snapshot) = (line(command), config(), Snapshot::default());
+    let request = Request { json, ..request };
+    let wanted = accounts::wanted(&request).expect("it is about this menu");
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|row| (wanted.filter)(row))
+        .collect();
+    let context = Context {
+        accounting: Found {
+            rows: &rows,
+            is_cut: command.contains("cut"),
+            date: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_003_600)),
+        },
+        ..context(&config, &snapshot)
+    };
+    execute(&request, &context).reply
+}
+
+#[test]
+fn ppp_accounting_print() {
+    assert_eq!(
+        accounts_after("/ppp/accounting/print", false).text,
+        [
+            "Flags: R - radius; A - active; P - pending",
+            "Columns: BEGAN, USER, CALLER-ID, ADDRESS, UPTIME, BYTES, REASON",
+            "#       BEGAN                USER  CALLER-ID  ADDRESS   UPTIME         BYTES  REASON      ",
+            "0   A   2023-11-14 22:13:20  bob   192.0.2.1  10.0.0.5  1h               0/0              ",
+            "1  R P  2023-11-14 22:13:20  ann   192.0.2.1  10.0.0.5  1m1s    56 789/1 234  idle-timeout",
+        ]
+        .join("\n")
+            + "\n"
+    );
+}
+
+#[test]
+fn sessions_that_were_are_chosen_where_they_are_looked_up() {
+    let count = |command: &str| {
+        let reply = accounts_after(
+            &format!("/ppp accounting print count-only {command}"),
+            false,
+        );
+        reply.text.trim().to_owned()
+    };
+    assert_eq!(count(""), "2");
+    assert_eq!(count("where user=ann"), "1");
+    assert_eq!(count("where active"), "1");
+    assert_eq!(count("where bytes-in>1000 and reason=idle-timeout"), "1");
+    assert_eq!(count("where user~\"^c\""), "0");
+    let wrong = accounts_after("/ppp accounting print where size=1", false);
+    assert_eq!(wrong.status, 1, "{}", wrong.text);
+    let found = accounts_after("/ppp accounting find user=bob", false);
+    assert_eq!(found.text, "*1\n");
+    let rows = accounts_after("/ppp accounting print where user=ann", true).text;
+    let rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
+    assert_eq!(rows[0]["bytes-in"], 1234, "{rows}");
+    assert_eq!(
+        (&rows[0]["radius"], &rows[0]["pending"]),
+        (&true.into(), &true.into())
+    );
+    assert!(accounts::wanted(&line("/ppp active print")).is_none());
+    assert!(accounts::wanted(&line("/ppp accounting settings print")).is_none());
 }
 
 #[test]
@@ -669,6 +770,7 @@ fn the_log_is_printed_line_by_line() {
     let (config, snapshot) = (Config::default(), Snapshot::default());
     let context = Context {
         log: &log,
+        accounting: Found::default(),
         ..context(&config, &snapshot)
     };
     let text = |command| execute(&line(command), &context).reply.text;
@@ -811,6 +913,7 @@ fn context<'a>(config: &'a Config, snapshot: &'a Snapshot) -> Context<'a> {
         config,
         snapshot,
         log: &LOG,
+        accounting: Found::default(),
         date: SystemTime::UNIX_EPOCH,
     }
 }
@@ -868,6 +971,7 @@ fn one_session() -> Snapshot {
             uptime: Duration::from_millis(2_648_900),
             encoding: "MPPE128 stateless".to_owned(),
             session_id: 0x81a0_0001,
+            is_radius: false,
             counters: SessionCounters {
                 rx_frames: 110,
                 rx_packets: 100,

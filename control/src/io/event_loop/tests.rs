@@ -457,7 +457,7 @@ impl Drop for Process {
 struct PlayedDatapath(JoinHandle<usize>);
 
 impl PlayedDatapath {
-    fn listen(run_dir: &std::path::Path) -> Self {
+    fn listen(run_dir: &Path) -> Self {
         let listener = Listener::bind(&run_dir.join(SOCKET)).unwrap();
         Self(thread::spawn(move || {
             let mut channel = accept(&listener);

@@ -377,11 +377,53 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
             "service: this service is not offered: nobody logs in (line 2 column 32)",
             "caller-id: not an IPv4 address: no PPTP client matches it (line 2 column 47)",
             "address-list: nftables cannot call anything so: it has no effect (line 3 column 38)",
-            "use-radius=yes has no effect yet (line 4 column 25)",
-            "accept=yes has no effect yet (line 5 column 29)",
+            "use-radius=yes has no effect: no /radius is enabled with service=ppp and an address \
+             (line 4 column 25)",
+            "accept=yes has no effect: no /radius is enabled with an address, and requests of \
+             others are not taken (line 5 column 29)",
             "rate-limit: priority and least rates have no effect: sessions share no queue \
              (line 6 column 36)",
         ]
+    );
+}
+
+#[test]
+fn radius_that_works_is_not_warned_of_and_what_it_lacks_is_said() {
+    let warnings = |servers: &str| -> Vec<String> {
+        let text =
+            format!("/ppp aaa set use-radius=yes\n/radius incoming set accept=yes\n{servers}");
+        let (_, warnings) = Config::parse(&text).unwrap();
+        warnings.iter().map(|one| one.text.clone()).collect()
+    };
+    let unasked =
+        "use-radius=yes has no effect: no /radius is enabled with service=ppp and an address";
+    let unheard = "accept=yes has no effect: no /radius is enabled with an address, and requests of \
+                   others are not taken";
+    let open = "secret is empty: whoever is on the way can answer in the server's place";
+
+    let complete = "/radius add service=ppp address=192.0.2.1 secret=s";
+    assert!(warnings(complete).is_empty());
+    assert_eq!(
+        warnings(&format!("{complete} disabled=yes")),
+        [unasked, unheard]
+    );
+    assert_eq!(
+        warnings("/radius add service=ppp secret=s"),
+        [unasked, unheard]
+    );
+    let of_others = "/radius add service=login address=192.0.2.1 secret=s";
+    let of_others = warnings(of_others);
+    assert!(
+        of_others.iter().any(|text| text == unasked),
+        "{of_others:?}"
+    );
+    assert!(
+        !of_others.iter().any(|text| text == unheard),
+        "{of_others:?}"
+    );
+    assert_eq!(
+        warnings("/radius add service=ppp address=192.0.2.1"),
+        [open]
     );
 }
 
@@ -623,7 +665,7 @@ fn whatever_makes_changes_may_stand_in_a_file() {
          unset d profile\n\
          add copy-from=c name=e\n\
          /radius\n\
-         add address=10.0.0.1; add address=10.0.0.2; move 1 0\n\
+         add address=10.0.0.1 secret=s; add address=10.0.0.2 secret=s; move 1 0\n\
          remove [find address=10.0.0.9]\n",
     )
     .unwrap();

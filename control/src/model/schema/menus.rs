@@ -8,8 +8,8 @@ use super::super::value::{
     TwoAddresses, YesNo,
 };
 use super::super::{
-    Aaa, BUILT_IN, Binding, Config, Identity, Pool, PptpClient, PptpServer, Profile, Radius,
-    RadiusIncoming, Secret, built_in_profiles,
+    Aaa, AccountingSettings, BUILT_IN, Binding, Config, Identity, Pool, PptpClient, PptpServer,
+    Profile, Radius, RadiusIncoming, Secret, built_in_profiles,
 };
 use super::{Accepted, Effect, Item, Items, Menu, Meta, Property, Treatment};
 
@@ -528,6 +528,28 @@ impl Item for Aaa {
     };
 
     single!(aaa);
+}
+
+impl Item for AccountingSettings {
+    const MENU: Menu<Self> = Menu {
+        path: &["ppp", "accounting", "settings"],
+        properties: &[
+            kept!(
+                "keep-for",
+                keep_for: Time,
+                "how long a session is kept after its end; 0s is for ever"
+            ),
+            kept!(
+                "max-sessions",
+                max_sessions: Limit,
+                "how many sessions that have ended are kept"
+            ),
+        ],
+        columns: &[],
+        blocks: false,
+    };
+
+    single!(accounting);
 }
 
 impl Item for Radius {

@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 
 use super::super::table::{TABLES, Table};
 use super::super::{
-    Aaa, Binding, Identity, Pool, PptpClient, PptpServer, Profile, Radius, RadiusIncoming, Secret,
+    Aaa, AccountingSettings, Binding, Identity, Pool, PptpClient, PptpServer, Profile, Radius,
+    RadiusIncoming, Secret,
 };
 use super::*;
 
@@ -73,6 +74,7 @@ fn every_default_reads_back_as_itself() {
         }
     }
     check::<Aaa>();
+    check::<AccountingSettings>();
     check::<Binding>();
     check::<Identity>();
     check::<Pool>();
@@ -125,6 +127,10 @@ fn the_properties_and_defaults_are_those_of_the_product() {
             "/ppp aaa",
             "use-radius=no accounting=yes interim-update=0s use-circuit-id-in-nas-port-id=no \
              enable-ipv6-accounting=no",
+        ),
+        (
+            "/ppp accounting settings",
+            "keep-for=52w1d max-sessions=1000000",
         ),
         (
             "/radius",

@@ -64,16 +64,26 @@ pub const MENUS: &[Menu] = &[
         commands: SINGLE,
     },
     Menu {
+        path: &["ppp", "accounting"],
+        help: "sessions there are and were, the newest first, as they are kept on the disk",
+        commands: &[Find, Print],
+    },
+    Menu {
+        path: &["ppp", "accounting", "settings"],
+        help: "how much of it stays there",
+        commands: SINGLE,
+    },
+    Menu {
         path: &["radius"],
         help: "RADIUS servers, the first one first",
         commands: &[
-            Add, Comment, Disable, Enable, Find, Get, Move, Print, Remove, Set, Unset,
+            Add, Comment, Disable, Enable, Find, Get, Monitor, Move, Print, Remove, Set, Unset,
         ],
     },
     Menu {
         path: &["radius", "incoming"],
         help: "requests of RADIUS servers",
-        commands: SINGLE,
+        commands: &[Get, Monitor, Print, Reset, Set],
     },
     Menu {
         path: &["log"],

@@ -249,9 +249,6 @@ fn a_reply_finds_what_is_hidden_in_it_and_does_not_show_it() {
         reply.salted(kind::MS_MPPE_SEND_KEY).unwrap().to_vec(),
         [5; 16]
     );
-    assert_eq!(reply.integer(kind::SESSION_TIMEOUT), Some(256));
-    assert_eq!(reply.integer(kind::MS_MPPE_SEND_KEY), None);
-    assert_eq!(reply.text(kind::REPLY_MESSAGE), None);
     let shown = format!("{reply:?}");
     assert!(
         shown.contains("Session-Timeout") && !shown.contains("xyzzy"),

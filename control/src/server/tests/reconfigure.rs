@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use greyhound_datapath::ipc::{Lacking, Limit, Limits, Warning};
 
 use super::*;
+use crate::console::accounts::Found;
 use crate::console::command::{Context, Outcome, execute};
 use crate::console::wire::{Numbers, Request as ConsoleRequest};
 use crate::log::Recent;
@@ -353,6 +354,7 @@ impl Host {
             config: self.engine.config(),
             snapshot: &snapshot,
             log: &Recent::default(),
+            accounting: Found::default(),
             date: std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(61),
         };
         execute(&request, &context)

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::values::properties;
 use super::{Argument, Command, Condition, NUMBERS, Positional, Values};
+use crate::console::accounts::Found;
 use crate::console::print::View;
 use crate::console::show;
 use crate::console::snapshot::Snapshot;
@@ -158,6 +159,7 @@ fn view(path: &'static Path) -> Option<View> {
         config: &config,
         snapshot: &snapshot,
         log: &log,
+        accounting: Found::default(),
         show_sensitive: false,
         only_columns: true,
         date: SystemTime::UNIX_EPOCH,
