@@ -14,6 +14,7 @@ use crate::common::Common;
 use crate::machine::Machine;
 use crate::rows::Rows;
 
+mod accounting;
 mod against;
 mod all;
 mod common;
@@ -60,6 +61,8 @@ enum Bench {
     Storm(storm::Options),
     /// How long a configuration with very many users takes to start, print and change.
     Secrets(secrets::Options),
+    /// How long keeping an accounting record takes beside a million others, and looking at them.
+    Accounting(accounting::Options),
     /// Bulk TCP from client to server through the whole tunnel, in two namespaces.
     Tcp(tcp::Options),
     /// Small packets from client to server through the whole tunnel, in two namespaces.
@@ -77,6 +80,7 @@ impl Bench {
             Self::Latency(options) => &options.common,
             Self::Storm(options) => &options.common,
             Self::Secrets(options) => &options.common,
+            Self::Accounting(options) => &options.common,
             Self::Tcp(options) => &options.common,
             Self::Pps(options) => &options.common,
         }
@@ -92,6 +96,7 @@ impl Bench {
             Self::Latency(options) => latency::run(options, rows),
             Self::Storm(options) => storm::run(options, rows),
             Self::Secrets(options) => secrets::run(options, rows),
+            Self::Accounting(options) => accounting::run(options, rows),
             Self::Tcp(options) => tcp::run(options, rows),
             Self::Pps(options) => pps::run(options, rows),
         }

@@ -95,6 +95,31 @@ pub(crate) fn check(rows: &[Row]) -> Vec<Verdict> {
         target(name.to_owned(), AtMost(most), measured);
     }
 
+    let whole = [("bench", "accounting"), ("sessions", "1000000")];
+    let name = "accounting, ms to start with 1,000,000 sessions";
+    target(
+        name.to_owned(),
+        AtMost(1000.0),
+        figure(rows, &whole, "start_ms"),
+    );
+    let one = [
+        ("bench", "accounting-keeping"),
+        ("sync", "full"),
+        ("batch", "1"),
+    ];
+    let name = "accounting, us to keep a change, p99";
+    target(
+        name.to_owned(),
+        AtMost(1000.0),
+        figure(rows, &one, "p99_us"),
+    );
+    let name = "accounting, p99 of the same to that of the disk alone";
+    target(
+        name.to_owned(),
+        AtMost(1.5),
+        figure(rows, &one, "p99_to_floor"),
+    );
+
     for mode in ["adaptive", "spin"] {
         let name = format!("latency, idle, {mode}, p50 to the floor's");
         target(name, AtMost(2.5), latency(rows, mode));
@@ -242,7 +267,7 @@ mod tests {
             nothing.iter().all(|it| it.met == "not measured"),
             "{nothing:?}"
         );
-        assert_eq!(nothing.len(), 28);
+        assert_eq!(nothing.len(), 31);
     }
 
     #[test]

@@ -53,8 +53,10 @@ impl Error {
 
 /// Opens the file to write to, and makes it one if there is none.
 ///
-/// WAL, because a commit is then one write and one sync, and who reads holds up nobody. The log is
-/// put into the file whenever it has 4000 pages, 16 MiB, and is not left longer than twice that.
+/// WAL, because a commit is then one write and one sync, and who reads holds up nobody. `FULL`,
+/// because what was said to be kept has to survive a crash of the machine, too; what that costs is
+/// little more than what the disk takes (docs/performance.md, *Accounting records*). The log is put
+/// into the file whenever it has 4000 pages, 16 MiB, and is not left longer than twice that.
 pub(super) fn connect(path: &Path, now: SystemTime) -> Result<Connection, Error> {
     create(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
