@@ -29,6 +29,7 @@ use crate::rows::Rows;
 
 mod clients;
 mod dial;
+mod radius;
 
 /// `greyhound-bench storm`
 #[derive(Clone, Debug, Args)]
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// How many are being set up at the same time.
     #[arg(long, default_value_t = 64)]
     in_flight: usize,
+    /// FreeRADIUS knows the users, and is told what they do
+    #[arg(long)]
+    radius: bool,
 }
 
 /// The result.
@@ -68,6 +72,9 @@ struct Row {
 }
 
 pub(crate) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
+    if options.radius {
+        return radius::run(options, rows);
+    }
     let interface_us = interfaces_alone()?;
     let lan = Lan::new()?;
     let server = Machine::on(&lan, SERVER, &config(options.sessions), &[])?;
