@@ -18,6 +18,7 @@ mod messages;
 mod offload;
 mod pair;
 mod ppp;
+mod radius;
 mod server;
 mod session;
 mod text;
@@ -27,6 +28,7 @@ pub use connection::pptp_connection;
 pub use link::ppp_link;
 pub use offload::{merge, split};
 pub use pair::ppp_pair;
+pub use radius::radius;
 pub use server::server;
 pub use session::session;
 pub use text::{configuration, console};
@@ -49,6 +51,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("ppp_pair", ppp_pair),
     ("pptp_connection", pptp_connection),
     ("pptp_messages", pptp_messages),
+    ("radius", radius),
     ("server", server),
     ("session", session),
     ("split", split),

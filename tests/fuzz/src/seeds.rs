@@ -47,6 +47,7 @@ pub fn seeds() -> Vec<Seed> {
     pairs(&mut seeds);
     sessions(&mut seeds);
     servers(&mut seeds);
+    answers(&mut seeds);
     seeds.0
 }
 
@@ -60,6 +61,46 @@ impl Seeds {
             name: name.into(),
             input: input.into(),
         });
+    }
+}
+
+/// What RADIUS servers say: code, method, and each attribute that means something.
+fn answers(seeds: &mut Seeds) {
+    let of_vendor = |vendor: u32, number: u8, value: &[u8]| {
+        let len = u8::try_from(value.len()).expect("a short value");
+        let vendor = vendor.to_be_bytes();
+        [&[26, len + 8][..], &vendor, &[number, len + 2], value].concat()
+    };
+    let proof = [b"\x01S=", &[b'A'; 40][..]].concat();
+    let pieces = [
+        ("nothing", Vec::new()),
+        ("address", vec![8, 6, 10, 0, 0, 5, 9, 6, 255, 255, 255, 0]),
+        ("route", [&[22, 12][..], b"10.0.0.0/8"].concat()),
+        (
+            "times",
+            vec![27, 6, 0, 0, 0, 60, 28, 6, 0, 0, 0, 9, 85, 6, 0, 0, 0, 1],
+        ),
+        ("class", vec![25, 3, 1, 25, 3, 2, 62, 6, 0, 0, 0, 1]),
+        (
+            "user",
+            vec![1, 5, b'a', b'n', b'n', 55, 6, 0x65, 0x53, 0xf1, 0],
+        ),
+        ("rate", of_vendor(14988, 8, b"1M/2M 3M/4M 1M/1M 8/8")),
+        ("group", of_vendor(14988, 3, b"gold")),
+        ("limit", of_vendor(14988, 17, &[0, 0, 0, 1])),
+        ("proof", of_vendor(311, 26, &proof)),
+        ("error", of_vendor(311, 2, b"\x01E=691 R=0 C=00 V=3 M=No")),
+        ("key", of_vendor(311, 16, &[0x80; 34])),
+        ("keys", of_vendor(311, 12, &[7; 32])),
+        ("signature", [&[80, 18][..], &[0; 16]].concat()),
+    ];
+    for (name, attributes) in pieces {
+        for code in [2, 3, 5, 11, 40, 43] {
+            for method in 0..4 {
+                let input = [&[code, method][..], &attributes].concat();
+                seeds.add("radius", format!("{name}-{code}-{method}"), input);
+            }
+        }
     }
 }
 

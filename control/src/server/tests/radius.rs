@@ -225,6 +225,21 @@ fn a_user_has_no_more_sessions_than_port_limit() {
 }
 
 #[test]
+fn only_one_of_the_profile_holds_for_users_of_radius() {
+    let clients = [("out1", "bob", "secret"), ("out2", "bob", "secret")];
+    let config = SERVER_WITH_RADIUS.replace("name=gold", "name=gold only-one=yes");
+    let mut world = World::new(&config, &clients);
+    let gold = [text(kind::MIKROTIK_GROUP, "gold")];
+    world.let_bob_in(&gold);
+    world.run_until(|world| !world.server.datapath.interfaces.is_empty());
+    world.server.take_log();
+    world.let_bob_in(&gold);
+    world.run_until_logged("<pptp-bob>: terminating... - administrator request");
+    world.run_until_logged("<pptp-bob>: connected");
+    assert_eq!(world.server.datapath.interfaces.len(), 1);
+}
+
+#[test]
 fn a_session_that_ends_meanwhile_wants_no_answer() {
     let mut world = World::of_bob();
     let asked = world.request();
