@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::attribute::{Attribute, kind};
+use super::attribute::{Attribute, Value, kind};
 use super::packet::{self, Code, Packet, Reply};
 use crate::entropy::Entropy;
 use crate::log::{Field, Line, Message};
@@ -491,6 +491,14 @@ impl<E: Entropy> Client<E> {
         };
         let (purpose, server) = (asked.question.purpose, &self.servers[place].server);
         let mut attributes = asked.question.attributes.clone();
+        if let Some(source) = server.src_address {
+            // Who answers knows us by it.
+            for one in &mut attributes {
+                if one.kind == kind::NAS_IP_ADDRESS {
+                    one.value = Value::Address(source);
+                }
+            }
+        }
         if !server.realm.is_empty() {
             attributes.push(Attribute::text(kind::MIKROTIK_REALM, &*server.realm));
         }

@@ -253,12 +253,11 @@ impl Incoming {
 }
 
 impl Selectors {
-    /// Whether the concentrator is meant that is called so and was called at this address.
+    /// Whether the concentrator is meant that is called so and has the addresses that `is_ours`.
     #[must_use]
-    pub fn is_for(&self, identity: &str) -> bool {
-        self.nas_identifier
-            .as_ref()
-            .is_none_or(|name| name == identity)
+    pub fn is_for(&self, identity: &str, is_ours: impl Fn(Ipv4Addr) -> bool) -> bool {
+        let name = self.nas_identifier.as_ref();
+        name.is_none_or(|name| name == identity) && self.nas_address.is_none_or(is_ours)
     }
 
     /// Whether a session is meant: its call, its user, its address inside the tunnel, its interface.
@@ -279,7 +278,6 @@ impl Selectors {
             && same(self.port_id.as_deref(), interface)
             && same(self.address.as_ref(), &address)
             && same(self.caller.as_deref(), &*caller)
-            && same(self.nas_address.as_ref(), &call.called)
     }
 
     fn read(received: &Received<'_>) -> Result<Self, ErrorCause> {

@@ -52,7 +52,14 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         request: &Request,
     ) -> Result<(), ErrorCause> {
         let who = &request.who;
-        if !who.is_for(&self.config.identity.name) {
+        // What requests are sent from, and what clients call.
+        let is_ours = |address| {
+            let mut servers = self.config.radius.iter();
+            let mut called = self.sessions.values();
+            servers.any(|server| server.src_address == Some(address))
+                || called.any(|entry| entry.session.tunnel().ours == address)
+        };
+        if !who.is_for(&self.config.identity.name, is_ours) {
             return Err(ErrorCause::NasIdentificationMismatch);
         }
         let is_meant = |entry: &Entry| {

@@ -98,7 +98,7 @@ fn request(code: u8, attributes: &[u8]) {
         Heard::Answer(answer) => answer,
         Heard::Request(request) => {
             let call = login(0).call;
-            let _ = request.who.is_for(&call.identity);
+            let _ = request.who.is_for(&call.identity, |_| true);
             let _ = request.who.fit(&call, "ann", SERVER, "<pptp-ann>");
             incoming.answer(now, &request, Ok(()))
         }

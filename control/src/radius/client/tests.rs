@@ -297,6 +297,27 @@ fn a_realm_is_said_to_the_server_that_has_one() {
 }
 
 #[test]
+fn a_server_knows_us_by_the_address_that_it_is_asked_from() {
+    let source = Ipv4Addr::new(10, 0, 0, 9);
+    for (src_address, known) in [(None, [192, 0, 2, 9]), (Some(source), source.octets())] {
+        let server = Server {
+            src_address,
+            ..server(1, FIRST)
+        };
+        let mut world = World::new(&[server]);
+        let address = Attribute::address(kind::NAS_IP_ADDRESS, [192, 0, 2, 9].into());
+        world.ask_this(Question {
+            attributes: vec![address],
+            ..question(Purpose::Authentication)
+        });
+        let sent = world.take();
+        let packet = Packet::new_checked(&sent.bytes).unwrap();
+        let said = packet.attributes().last();
+        assert_eq!(said, Some((kind::NAS_IP_ADDRESS, &known[..])));
+    }
+}
+
+#[test]
 fn more_questions_than_numbers_take_another_socket_and_then_wait() {
     let mut world = World::new(&[server(1, FIRST)]);
     let most = MAX_SOCKETS * 256;
