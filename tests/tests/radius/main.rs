@@ -147,7 +147,7 @@ fn each_method_lets_in_whom_radius_knows_and_nobody_else() -> Result<()> {
         .server
         .wait_for_log(&["user nobody authentication failed"], PATIENCE)?;
     let active = world.server.typed("/ppp active print")?;
-    let marked = active.lines().filter(|line| line.contains(" R ")).count();
+    let marked = active.lines().filter(|line| line.contains("  R  ")).count();
     assert_eq!(marked, methods.len(), "{active}");
 
     let records = world.close()?;
