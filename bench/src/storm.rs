@@ -45,6 +45,9 @@ pub(crate) struct Options {
     /// FreeRADIUS knows the users, and is told what they do
     #[arg(long)]
     radius: bool,
+    /// With --radius: how many storms one after the other, of which the first is measured
+    #[arg(long, default_value_t = 1)]
+    rounds: u16,
 }
 
 /// The result.

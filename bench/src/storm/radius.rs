@@ -36,6 +36,8 @@ struct Row {
     /// the last Stop, in seconds.
     starts_s: f64,
     stops_s: f64,
+    /// What RADIUS was asked and told in all.
+    requests: u32,
     /// Descriptors of the control process before all of it and after.
     descriptors_before: usize,
     descriptors_after: usize,
@@ -75,11 +77,21 @@ pub(super) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     let latencies = storm.latencies.clone();
     let ending = now();
     storm.end();
-    let records = told(WARM_UP + options.sessions, "Stop")?;
+    told(WARM_UP + options.sessions, "Stop")?;
     let stops_s = ending.elapsed().as_secs_f64();
     server.wait_for_sessions(0, ENDING)?;
+    for round in 1..options.rounds {
+        super::storm(&namespace, options.sessions, options.in_flight)?.end();
+        server.wait_for_sessions(0, ENDING)?;
+        rows.note(&format!(
+            "round {round}: {} descriptors",
+            descriptors(control)?
+        ))?;
+    }
+    let all = WARM_UP + options.sessions * options.rounds;
+    let records = told(all, "Stop")?;
     let sessions = check_pairs(&records)?.len();
-    ensure!(sessions == usize::from(WARM_UP + options.sessions));
+    ensure!(sessions == usize::from(all), "{sessions} of {all} sessions");
     let descriptors_after = descriptors(control)?;
     server.stop()?;
 
@@ -95,6 +107,8 @@ pub(super) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
         control_us: cpu.as_secs_f64() * 1e6 / f64::from(options.sessions),
         starts_s,
         stops_s,
+        // A login, a Start and a Stop each.
+        requests: 3 * u32::from(all),
         descriptors_before,
         descriptors_after,
     })
