@@ -4,15 +4,17 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use greyhound_tests::guest::{DataPath, Guest, Role};
+use greyhound_tests::guest::{Case, DataPath, Guest, Role};
 use greyhound_tests::machine::Machine;
 use greyhound_tests::namespace::Lan;
 use greyhound_tests::ping::Ping;
 use greyhound_tests::radius::{FreeRadius, Record, SECRET, User, check_pairs};
 use greyhound_tests::wait::{now, wait_for, wait_until};
 
+mod both_ways;
 mod crashes;
 mod incoming;
+mod limits;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
