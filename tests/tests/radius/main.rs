@@ -13,6 +13,8 @@ use greyhound_tests::wait::{now, wait_for, wait_until};
 
 mod both_ways;
 mod crashes;
+mod encryption;
+mod freeradius;
 mod incoming;
 mod limits;
 
