@@ -1,6 +1,7 @@
 //! A concentrator whose users FreeRADIUS knows, and which it tells what they did.
 
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -8,8 +9,10 @@ use greyhound_tests::guest::{Case, DataPath, Guest, Role};
 use greyhound_tests::machine::Machine;
 use greyhound_tests::namespace::Lan;
 use greyhound_tests::ping::Ping;
+use greyhound_tests::process::program;
 use greyhound_tests::radius::{FreeRadius, Record, SECRET, User, check_pairs};
 use greyhound_tests::wait::{now, wait_for, wait_until};
+use serde_json::Value;
 
 mod both_ways;
 mod crashes;
@@ -148,7 +151,7 @@ fn each_method_lets_in_whom_radius_knows_and_nobody_else() -> Result<()> {
         .server
         .wait_for_log(&["user nobody authentication failed"], PATIENCE)?;
     let active = world.server.typed("/ppp active print")?;
-    let marked = active.lines().filter(|line| line.contains(" R ")).count();
+    let marked = active.lines().filter(|line| line.contains("  R  ")).count();
     assert_eq!(marked, methods.len(), "{active}");
 
     let records = world.close()?;
@@ -287,8 +290,22 @@ fn accounting_is_exact_to_the_packet() -> Result<()> {
         "-q", "-c", "10", "-i", "0.05", "-s", "1000", "-I", "ann", "10.0.0.1",
     ];
     Ping::run(&world.client.namespace, &words)?;
-    let stats = |of: &Machine| of.typed("/ppp active print stats");
-    let seen = stats(&world.server)?;
+    let seen = world.server.typed("/ppp active print stats")?;
+    let kept = world
+        .server
+        .typed("/ppp accounting print where user=ann and active")?;
+    assert!(kept.contains(" RA  ") && kept.contains(" ann "), "{kept}");
+    let state = world.server.greyhound.folder().file("state");
+    let words = ["accounting", "--format", "json", "--state-dir"];
+    let export = Command::new(program("greyhound")?)
+        .args(words)
+        .arg(state)
+        .output()?;
+    let export: Value = serde_json::from_slice(&export.stdout)?;
+    assert_eq!(
+        (&export[0]["user"], &export[0]["ended"]),
+        (&"ann".into(), &Value::Null)
+    );
 
     let records = world.close()?;
     let [on, start, stop, off] = &records[..] else {
