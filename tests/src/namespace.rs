@@ -219,12 +219,20 @@ impl Lan {
         address: &str,
         queues: u16,
     ) -> Result<()> {
-        let port = format!("port{}", self.namespace.interfaces()?.len());
+        let port = self.unused("port")?;
         add_veth((machine, interface), (&self.namespace, &port), queues)?;
         self.namespace
             .ip(&format!("link set {port} master bridge"))?;
         machine.ip(&format!("addr add {address} dev {interface}"))?;
         Ok(())
+    }
+
+    /// A name that no interface of the bridge has: that of a machine that is gone is free again.
+    fn unused(&self, kind: &str) -> Result<String> {
+        let taken = self.namespace.interfaces()?;
+        let names = (taken.len()..).map(|number| format!("{kind}{number}"));
+        let mut unused = names.filter(|name| !taken.contains_key(name));
+        unused.next().context("no name is left")
     }
 
     /// Adds a TAP interface to the bridge, for a guest to open.

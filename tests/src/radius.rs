@@ -62,6 +62,28 @@ impl User {
     }
 }
 
+/// What comes with an answer to MS-CHAP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mppe {
+    /// Keys, and the policy that they may be used.
+    Allowed,
+    /// Keys, and the policy that those of 128 bit must be used.
+    Required,
+    /// Nothing: FreeRADIUS's `use_mppe = no`.
+    WithoutKeys,
+}
+
+impl Mppe {
+    /// For the module `mschap`.
+    const fn settings(self) -> &'static str {
+        match self {
+            Self::Allowed => "use_mppe = yes\n  require_encryption = no\n  require_strong = no",
+            Self::Required => "use_mppe = yes\n  require_encryption = yes\n  require_strong = yes",
+            Self::WithoutKeys => "use_mppe = no",
+        }
+    }
+}
+
 /// A running FreeRADIUS on a machine of its own; killed when dropped.
 #[derive(Debug)]
 pub struct FreeRadius {
@@ -76,6 +98,14 @@ impl FreeRadius {
     /// # Errors
     /// It does not start; the message has its log.
     pub fn on(lan: &Lan, address: Ipv4Addr, users: &[User]) -> Result<Self> {
+        Self::with(lan, address, users, Mppe::Allowed)
+    }
+
+    /// The same where MS-CHAP brings something else.
+    ///
+    /// # Errors
+    /// As [`Self::on`].
+    pub fn with(lan: &Lan, address: Ipv4Addr, users: &[User], mppe: Mppe) -> Result<Self> {
         let mut server = Self {
             child: None,
             folder: Scratch::new("freeradius")?,
@@ -85,6 +115,7 @@ impl FreeRadius {
         fs::write(server.folder.file("users"), entries)?;
         let folder = server.folder.path().display().to_string();
         let config = CONFIG.replace("FOLDER", &folder);
+        let config = config.replace("MPPE", mppe.settings());
         fs::write(server.folder.file("radiusd.conf"), config)?;
         server.start()?;
         Ok(server)
@@ -95,23 +126,29 @@ impl FreeRadius {
     /// # Errors
     /// It does not start; the message has its log.
     pub fn start(&mut self) -> Result<()> {
-        let log = File::create(self.folder.file(LOG))?;
-        let child = self
+        // What it said before is kept.
+        let log = self.folder.file(LOG);
+        let log = File::options().create(true).append(true).open(log)?;
+        let mut child = self
             .namespace
             .command("freeradius")
-            .args(["-f", "-d"])
+            .args(["-f", "-l", "stdout", "-D", DICTIONARIES, "-d"])
             .arg(self.folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .context("start freeradius")?;
+        let mut ended = false;
+        let ready = wait_until("FreeRADIUS answers", START_PATIENCE, || {
+            ended = matches!(child.try_wait(), Ok(Some(_)));
+            let answer = || self.ask_itself("status", SIGNED);
+            ended || answer().is_ok_and(|said| said.contains(ACCEPT))
+        });
         self.child = Some(child);
-        let answers = || self.radclient("1812", "status", "Message-Authenticator = 0x00", SECRET);
-        wait_until("FreeRADIUS answers", START_PATIENCE, || {
-            answers().is_ok_and(|answer| answer.contains("Received Access-Accept"))
-        })
-        .with_context(|| self.log())
+        ready.with_context(|| self.log())?;
+        ensure!(!ended, "freeradius ended: {}", self.log());
+        Ok(())
     }
 
     /// Ends it in good order.
@@ -146,6 +183,12 @@ impl FreeRadius {
         Ok(())
     }
 
+    /// The id of its process, while it runs.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Its machine.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
@@ -168,11 +211,7 @@ impl FreeRadius {
             return Ok(Vec::new());
         }
         let text = fs::read_to_string(path)?;
-        Ok(text
-            .split("\n\n")
-            .map(Record::parse)
-            .filter(|record| !record.0.is_empty())
-            .collect())
+        Ok(records_in(&text))
     }
 
     /// Waits until there are records that this is content with, and returns all.
@@ -206,8 +245,14 @@ impl FreeRadius {
         self.radclient_to(&format!("{concentrator}:3799"), kind, attributes, secret)
     }
 
-    fn radclient(&self, port: &str, kind: &str, attributes: &str, secret: &str) -> Result<String> {
-        self.radclient_to(&format!("127.0.0.1:{port}"), kind, attributes, secret)
+    /// Asks this server itself, by `auth`, `acct` or `status`, with attributes, a line each; passwords
+    /// stand there in clear. Returns what radclient says of the answer.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn ask_itself(&self, kind: &str, attributes: &str) -> Result<String> {
+        let port = if kind == "acct" { 1813 } else { 1812 };
+        self.radclient_to(&format!("127.0.0.1:{port}"), kind, attributes, SECRET)
     }
 
     fn radclient_to(&self, to: &str, kind: &str, attributes: &str, secret: &str) -> Result<String> {
@@ -216,7 +261,9 @@ impl FreeRadius {
         let output = self
             .namespace
             .command("radclient")
-            .args(["-x", "-r", "1", "-t", "2", "-f"])
+            .args(["-x", "-r", "1", "-t", "2", "-D", DICTIONARIES, "-d"])
+            .arg(self.folder.path())
+            .arg("-f")
             .arg(path)
             .args([to, kind, secret])
             .output()?;
@@ -229,6 +276,14 @@ impl Drop for FreeRadius {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// The records of a detail file. An empty line ends each; one that is just being written does not
+/// count yet.
+fn records_in(text: &str) -> Vec<Record> {
+    let whole = text.rsplit_once("\n\n").map_or("", |(whole, _)| whole);
+    let records = whole.split("\n\n").map(Record::parse);
+    records.filter(|record| !record.0.is_empty()).collect()
 }
 
 /// One accounting record as FreeRADIUS wrote it down: attributes by name, in their order.
@@ -337,6 +392,18 @@ impl Record {
     }
 }
 
+/// For an attribute list: radclient fills it in.
+pub const SIGNED: &str = "Message-Authenticator = 0x00";
+
+/// What radclient says of a login that succeeds.
+pub const ACCEPT: &str = "Received Access-Accept";
+
+/// What radclient says of one that does not.
+pub const REJECT: &str = "Received Access-Reject";
+
+/// Where the names of attributes are, of the package freeradius-common.
+pub const DICTIONARIES: &str = "/usr/share/freeradius";
+
 const LOG: &str = "log";
 const START_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -374,9 +441,7 @@ modules {
  chap {
  }
  mschap {
-  use_mppe = yes
-  require_encryption = no
-  require_strong = no
+  MPPE
  }
  files {
   usersfile = FOLDER/users
@@ -461,7 +526,7 @@ Tue Nov 24 01:22:49 2026
 ";
 
     fn records() -> Vec<Record> {
-        DETAIL.trim_end().split("\n\n").map(Record::parse).collect()
+        records_in(DETAIL)
     }
 
     #[test]
@@ -475,6 +540,14 @@ Tue Nov 24 01:22:49 2026
         assert_eq!(stop.octets("Input").unwrap(), (2 << 32) + 7);
         assert_eq!(start.number("Acct-Delay-Time").unwrap(), 3);
         assert!(start.number("Acct-Session-Time").is_err());
+    }
+
+    #[test]
+    fn a_record_that_is_just_being_written_does_not_count() {
+        let (unfinished, _) = DETAIL.split_once("\tAcct-Delay-Time").unwrap();
+        assert_eq!(records_in(unfinished), records()[..1]);
+        assert_eq!(records_in("Tue Nov 24\n\tAcct-Status-Type = Start\n"), []);
+        assert_eq!(records_in(""), []);
     }
 
     #[test]

@@ -45,6 +45,24 @@ fn a_namespace_goes_with_everything_in_it() -> Result<()> {
 
 #[test]
 #[ignore = "needs root: ./run test"]
+fn machines_come_and_go_on_a_lan() -> Result<()> {
+    let lan = Lan::new()?;
+    let first = Namespace::new("first")?;
+    let second = Namespace::new("second")?;
+    lan.plug(&first, "wire", "192.0.2.1/24", 1)?;
+    lan.plug(&second, "wire", "192.0.2.2/24", 1)?;
+    drop(first);
+
+    let third = Namespace::new("third")?;
+    lan.plug(&third, "wire", "192.0.2.3/24", 1)?;
+
+    let ping = Ping::run(&second, &["-c", "3", "-i", "0.01", "192.0.2.3"])?;
+    assert_eq!((ping.sent, ping.received), (3, 3));
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs root: ./run test"]
 fn what_a_killed_run_left_is_cleaned_up() -> Result<()> {
     // No process has this id: the largest is 2^22.
     let name = "greyhound-4194305-0-left";

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use greyhound_tests::guest::{DataPath, Guest, Role};
+use greyhound_tests::guest::{Case, DataPath, Guest, Role};
 use greyhound_tests::machine::Machine;
 use greyhound_tests::namespace::Lan;
 use greyhound_tests::ping::Ping;
@@ -14,8 +14,12 @@ use greyhound_tests::radius::{FreeRadius, Record, SECRET, User, check_pairs};
 use greyhound_tests::wait::{now, wait_for, wait_until};
 use serde_json::Value;
 
+mod both_ways;
 mod crashes;
+mod encryption;
+mod freeradius;
 mod incoming;
+mod limits;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
