@@ -1,6 +1,7 @@
 //! The same storm where FreeRADIUS knows the users and is told what they do, on the same cores; beside
 //! it stands what FreeRADIUS answers its own client, radclient.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -118,8 +119,10 @@ pub(super) fn run(options: &Options, rows: &mut Rows) -> Result<()> {
     })
 }
 
+/// Of how many sessions this was told; it may have been told twice.
 fn has(records: &[Record], status: &str) -> usize {
-    records.iter().filter(|one| one.status() == status).count()
+    let told = records.iter().filter(|one| one.status() == status);
+    told.map(Record::session).collect::<BTreeSet<_>>().len()
 }
 
 /// Access-Requests a second that radclient gets answered, by MS-CHAPv2, as many at once, and
