@@ -7,7 +7,9 @@ use greyhound_datapath::stats::{SessionCounters, WorkerCounters};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::super::snapshot::{ClientConnected, ClientState, DatapathState, ServerSession};
+use super::super::snapshot::{
+    ClientConnected, ClientState, DatapathState, RadiusIncomingState, RadiusState, ServerSession,
+};
 use super::*;
 use crate::aaa::pool::{Occupancy, Owner, Used};
 use crate::accounting::reader::Row;
@@ -44,6 +46,66 @@ fn ppp_active_print() {
         .join("\n")
             + "\n"
     );
+}
+
+#[test]
+fn what_radius_servers_did_is_monitored() {
+    let config = read(
+        "/radius add service=ppp address=192.0.2.3 secret=s
+         /radius add service=ppp address=192.0.2.4 secret=s
+         /radius add service=ppp address=192.0.2.5 secret=s disabled=yes",
+    );
+    let state = |place: usize, is_alive| RadiusState {
+        id: config.radius[place].meta.id,
+        is_alive,
+        ..RadiusState::default()
+    };
+    let snapshot = Snapshot {
+        radius: vec![
+            RadiusState {
+                pending: 1,
+                requests: 20,
+                accepts: 15,
+                rejects: 3,
+                resends: 2,
+                timeouts: 1,
+                bad_replies: 4,
+                last_request_rtt: Some(Duration::from_millis(12)),
+                ..state(0, true)
+            },
+            state(1, false),
+        ],
+        radius_incoming: RadiusIncomingState {
+            requests: 5,
+            bad_requests: 1,
+            acks: 3,
+            naks: 2,
+        },
+        ..Snapshot::default()
+    };
+    let text = |command: &str| run(command, false, &config, &snapshot, 80).text;
+    assert_eq!(
+        text("/radius monitor 0 once"),
+        [
+            "             status: answering",
+            "            pending: 1",
+            "           requests: 20",
+            "            accepts: 15",
+            "            rejects: 3",
+            "            resends: 2",
+            "           timeouts: 1",
+            "        bad-replies: 4",
+            "   last-request-rtt: 12ms",
+        ]
+        .join("\n")
+            + "\n"
+    );
+    assert!(text("/radius monitor 1 once").contains("status: not answering"));
+    assert!(text("/radius monitor 2 once").contains("status: disabled"));
+    let incoming = text("/radius incoming monitor once");
+    for line in ["requests: 5", "bad-requests: 1", "acks: 3", "naks: 2"] {
+        assert!(incoming.contains(line), "{incoming}");
+    }
 }
 
 /// `/ppp accounting` with two sessions: one that ended, and one that is up.
