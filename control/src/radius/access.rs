@@ -258,9 +258,9 @@ fn grant(
         ),
         address_lists: received.texts(kind::MIKROTIK_ADDRESS_LIST),
         dns: [kind::MS_PRIMARY_DNS_SERVER, kind::MS_SECONDARY_DNS_SERVER]
-            .map(|kind| received.address(kind)),
+            .map(|kind| received.address(kind).filter(is_server)),
         wins: [kind::MS_PRIMARY_NBNS_SERVER, kind::MS_SECONDARY_NBNS_SERVER]
-            .map(|kind| received.address(kind)),
+            .map(|kind| received.address(kind).filter(is_server)),
     };
     let policy = grant
         .encryption
@@ -278,6 +278,11 @@ fn grant(
         .into());
     }
     Ok(grant)
+}
+
+/// 0.0.0.0 is what a server says that has none to name.
+fn is_server(address: &Ipv4Addr) -> bool {
+    !address.is_unspecified()
 }
 
 /// What the Success packet says.

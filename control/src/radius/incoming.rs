@@ -19,22 +19,26 @@ use crate::session::is_host;
 /// How far the time of a request may be from ours (RFC 5176 §6.3).
 const WINDOW: u64 = 300;
 
-/// How long an answer is kept for a request that comes again.
-const KEPT: Duration = Duration::from_secs(60);
+/// How long an answer is kept for a request that comes again: as long as its time may be right, by a
+/// clock that is ahead of ours as far as may be.
+const KEPT: Duration = Duration::from_secs(2 * WINDOW);
 
 /// Answers kept at most.
-const MAX_KEPT: usize = 4096;
+const MAX_KEPT: usize = 65_536;
 
 /// Who asks, and what is remembered of that.
 #[derive(Debug, Default)]
 pub struct Incoming {
     servers: BTreeMap<Ipv4Addr, Zeroizing<String>>,
     /// Answers by the requests they were given to: with the authenticator no two are the same.
-    answers: BTreeMap<(SocketAddrV4, [u8; 16]), Vec<u8>>,
+    answers: BTreeMap<Key, Vec<u8>>,
     /// When each is no longer kept, the oldest first.
-    ends: VecDeque<(Instant, (SocketAddrV4, [u8; 16]))>,
+    ends: VecDeque<(Instant, Key)>,
     counters: Counters,
 }
+
+/// What a request is known by, whatever port it is sent from.
+type Key = (Ipv4Addr, [u8; 16]);
 
 /// What `monitor` shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,7 +158,7 @@ impl Incoming {
             return Heard::Nothing;
         };
         self.counters.requests += 1;
-        let key = (from, packet.authenticator());
+        let key = (*from.ip(), packet.authenticator());
         if let Some(answer) = self.answers.get(&key) {
             return Heard::Answer(answer.clone());
         }
@@ -230,7 +234,7 @@ impl Incoming {
         let cause = cause.map(|cause| Attribute::integer(kind::ERROR_CAUSE, cause));
         let said: Vec<_> = cause.into_iter().collect();
         let answer = packet::build_response(code, &packet, &said, secret.as_bytes());
-        let key = (from, packet.authenticator());
+        let key = (*from.ip(), packet.authenticator());
         if self.ends.len() >= MAX_KEPT
             && let Some((_, oldest)) = self.ends.pop_front()
         {
@@ -316,8 +320,14 @@ impl Changes {
         change(&mut grant.recv_limit, &self.recv_limit);
         change(&mut grant.xmit_limit, &self.xmit_limit);
         change(&mut grant.total_limit, &self.total_limit);
-        change(&mut grant.session_timeout, &self.session_timeout);
-        change(&mut grant.idle_timeout, &self.idle_timeout);
+        // As in an Access-Accept, 0 is none of RADIUS's: that of the profile counts again.
+        let timeout = |given: &mut Option<Duration>, new: Option<Duration>| {
+            if new.is_some() {
+                *given = new.filter(|time| !time.is_zero());
+            }
+        };
+        timeout(&mut grant.session_timeout, self.session_timeout);
+        timeout(&mut grant.idle_timeout, self.idle_timeout);
         change(&mut grant.port_limit, &self.port_limit);
     }
 

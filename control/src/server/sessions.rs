@@ -88,8 +88,9 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
         if self.config.server.one_session_per_host {
             self.replace_host(now, id, caller);
         }
-        let most = known.grant.as_ref().and_then(|grant| grant.port_limit);
-        let others = self.users.sessions_of(&known.name).len();
+        let others = self.users.sessions_of(&known.name);
+        let most = self.port_limit(&known, &others);
+        let others = others.len();
         if let Some(most) = most.filter(|&most| others >= most as usize) {
             let reason = format!("has {others} sessions already, and Port-Limit is {most}");
             return self.refuse(now, id, user, &reason);
@@ -119,6 +120,14 @@ impl<E: Entropy + Clone + Send + 'static> Server<E> {
             });
         }
         self.with_session(id, |one| one.handle_verdict(now, user, &name, accept));
+    }
+
+    /// How many sessions a user may have: as RADIUS says now, or has said of one that there is.
+    fn port_limit(&self, known: &login::Known, others: &[SessionId]) -> Option<u32> {
+        let others = others.iter().filter_map(|id| self.sessions.get(id));
+        let granted = others.filter_map(|entry| entry.granted.as_ref()?.grant.as_deref());
+        let all = granted.chain(known.grant.as_deref());
+        all.filter_map(|grant| grant.port_limit).min()
     }
 
     /// A user who is in has proved again who that is; it keeps what it has.

@@ -233,6 +233,7 @@ fn an_accept_gives_what_it_says() {
             said(kind::MIKROTIK_ADDRESS_LIST, "a"),
             said(kind::MIKROTIK_ADDRESS_LIST, "b"),
             address(kind::MS_PRIMARY_DNS_SERVER, [10, 0, 0, 53]),
+            address(kind::MS_SECONDARY_DNS_SERVER, [0; 4]),
             address(kind::MS_SECONDARY_NBNS_SERVER, [10, 0, 0, 54]),
             number(kind::MS_MPPE_ENCRYPTION_POLICY, 1),
             number(kind::MS_MPPE_ENCRYPTION_TYPES, 6),

@@ -163,6 +163,27 @@ fn what_is_changed_is_changed_and_the_rest_stays() {
 }
 
 #[test]
+fn a_timeout_of_nothing_is_none_of_radius() {
+    let attributes = [
+        user(),
+        Attribute::integer(kind::SESSION_TIMEOUT, 0),
+        Attribute::integer(kind::IDLE_TIMEOUT, 0),
+    ];
+    let request = request(&mut incoming(), &packet(Code::CoaRequest, &attributes));
+    let Kind::Change(changes) = request.kind else {
+        panic!("{request:?}")
+    };
+    let minute = Some(Duration::from_secs(60));
+    let mut grant = Grant {
+        session_timeout: minute,
+        idle_timeout: minute,
+        ..Grant::default()
+    };
+    changes.apply(&mut grant);
+    assert_eq!(grant, Grant::default());
+}
+
+#[test]
 fn what_cannot_be_changed_or_is_nonsense_is_refused_by_its_cause() {
     let text = Attribute::text;
     for fixed in [
@@ -238,7 +259,13 @@ fn a_request_that_comes_again_is_answered_again_and_not_carried_out_again() {
         ..Counters::default()
     };
     assert_eq!(incoming.counters(), counters);
-    // Much later it is a new one.
+    let elsewhere = SocketAddrV4::new(*SERVER.ip(), 4001);
+    let replayed = incoming.handle(now(), TIME, elsewhere, &bytes);
+    assert!(
+        matches!(replayed, Heard::Answer(_)),
+        "whatever port it comes from"
+    );
+    // Much later it is a new one, if it does not say when it was made.
     let later = incoming.handle(now() + KEPT, TIME, SERVER, &bytes);
     assert!(matches!(later, Heard::Request(_)));
 }
@@ -246,7 +273,7 @@ fn a_request_that_comes_again_is_answered_again_and_not_carried_out_again() {
 #[test]
 fn what_is_remembered_of_requests_has_an_end() {
     let mut incoming = incoming();
-    for number in 0..5000 {
+    for number in 0..u32::try_from(MAX_KEPT).unwrap() + 9 {
         let port = Attribute::integer(kind::NAS_PORT, number);
         let request = request(&mut incoming, &disconnect(&[port]));
         let cause = ErrorCause::SessionContextNotFound;

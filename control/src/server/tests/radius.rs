@@ -225,6 +225,19 @@ fn a_user_has_no_more_sessions_than_port_limit() {
 }
 
 #[test]
+fn a_port_limit_that_radius_changes_holds_for_the_next_session() {
+    let clients = [("out1", "bob", "secret"), ("out2", "bob", "secret")];
+    let mut world = World::new(SERVER_WITH_RADIUS, &clients);
+    world.let_bob_in(&[]);
+    world.run_until(|world| !world.server.datapath.interfaces.is_empty());
+    let limit = attribute(kind::PORT_LIMIT, Value::Integer(1));
+    let changed = world.ask(Code::CoaRequest, &[text(kind::USER_NAME, "bob"), limit]);
+    assert_eq!(changed, (Code::CoaAck, None));
+    world.let_bob_in(&[]);
+    world.run_until_logged("has 1 sessions already, and Port-Limit is 1");
+}
+
+#[test]
 fn only_one_of_the_profile_holds_for_users_of_radius() {
     let clients = [("out1", "bob", "secret"), ("out2", "bob", "secret")];
     let config = SERVER_WITH_RADIUS.replace("name=gold", "name=gold only-one=yes");
