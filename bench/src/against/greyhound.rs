@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use greyhound_tests::machine::UPLINK;
 use greyhound_tests::process::{Greyhound, Up};
 use greyhound_tests::tunnel::{CLIENT_CONFIG, INNER_CLIENT, INNER_SERVER, SERVER_CONFIG};
+use greyhound_tests::wait::wait_until;
 
 use super::{Ends, START, Track, Tunnel};
 
@@ -32,6 +33,12 @@ impl Pair {
         client
             .wait_for_clients(1, START)
             .with_context(|| server.log())?;
+        // Its interface comes some milliseconds later, and what is sent before goes nowhere.
+        let console = server.console()?;
+        wait_until("the server has its end", START, || {
+            console.sessions().is_ok_and(|sessions| sessions.len() == 1)
+        })
+        .with_context(|| server.log())?;
         Ok(Self {
             client,
             server,
